@@ -1,0 +1,231 @@
+/* Commands survive the way into the log and back, and what is not a command
+ * is refused. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/prng.h"
+#include "proto/command.h"
+#include "proto/pb.h"
+
+static struct arena arena;
+
+static int set_up(void **state)
+{
+    (void)state;
+    arena_init(&arena, 0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    arena_deinit(&arena);
+    return 0;
+}
+
+static void assert_slice(struct slice got, const char *want)
+{
+    assert_int_equal(got.size, strlen(want));
+    assert_true(got.size == 0 || memcmp(got.at, want, got.size) == 0);
+}
+
+static void a_tree_command_keeps_every_field(void **state)
+{
+    (void)state;
+    struct command in = {
+        .type = COMMAND_TREE,
+        .tree = {.op = TREE_COMPARE_AND_SWAP,
+                 .path = SLICE("/a/b"),
+                 .value = SLICE("hello\0world"),
+                 .dir = true,
+                 .recursive = true,
+                 .refresh = true,
+                 .has_ttl = true,
+                 .ttl_s = UINT64_MAX,
+                 .prev_value = SLICE("old"),
+                 .prev_index = 1234567890123},
+    };
+    struct command out;
+    struct refbuf *buf = command_encode(&in);
+    assert_int_equal(
+        command_decode(slice_of(buf->bytes, buf->size), &arena, &out), ERR_OK);
+    assert_int_equal(out.type, COMMAND_TREE);
+    assert_int_equal(out.tree.op, TREE_COMPARE_AND_SWAP);
+    assert_slice(out.tree.path, "/a/b");
+    assert_int_equal(out.tree.value.size, 11);
+    assert_memory_equal(out.tree.value.at, "hello\0world", 11);
+    assert_true(out.tree.dir && out.tree.recursive && out.tree.refresh);
+    assert_true(out.tree.has_ttl);
+    assert_true(out.tree.ttl_s == UINT64_MAX);
+    assert_slice(out.tree.prev_value, "old");
+    assert_int_equal(out.tree.prev_index, 1234567890123);
+    refbuf_unref(buf);
+}
+
+static void what_is_zero_stays_zero(void **state)
+{
+    (void)state;
+    struct command in = {.type = COMMAND_TREE,
+                         .tree = {.op = TREE_SET, .path = SLICE("/")}};
+    struct command out;
+    memset(&out, 0xff, sizeof(out));
+    struct refbuf *buf = command_encode(&in);
+    assert_true(buf->size < 16);
+    assert_int_equal(
+        command_decode(slice_of(buf->bytes, buf->size), &arena, &out), ERR_OK);
+    assert_int_equal(out.tree.value.size, 0);
+    assert_false(out.tree.dir || out.tree.recursive || out.tree.refresh ||
+                 out.tree.has_ttl);
+    assert_int_equal(out.tree.prev_index, 0);
+    refbuf_unref(buf);
+}
+
+static void leases_keep_their_order(void **state)
+{
+    (void)state;
+    int64_t leases[] = {1, INT64_MAX, (int64_t)1 << 62 | 7, 300};
+    struct command in = {.type = COMMAND_EXPIRE,
+                         .expire = {.leases = leases, .count = 4}};
+    struct command out;
+    struct refbuf *buf = command_encode(&in);
+    assert_int_equal(
+        command_decode(slice_of(buf->bytes, buf->size), &arena, &out), ERR_OK);
+    assert_int_equal(out.type, COMMAND_EXPIRE);
+    assert_int_equal(out.expire.count, 4);
+    assert_memory_equal(out.expire.leases, leases, sizeof(leases));
+    refbuf_unref(buf);
+}
+
+static void compactions_and_publications_too(void **state)
+{
+    (void)state;
+    struct command out;
+    struct command compact = {.type = COMMAND_COMPACT, .compact = 99};
+    struct refbuf *buf = command_encode(&compact);
+    assert_int_equal(
+        command_decode(slice_of(buf->bytes, buf->size), &arena, &out), ERR_OK);
+    assert_int_equal(out.compact, 99);
+    refbuf_unref(buf);
+    struct command publish = {
+        .type = COMMAND_PUBLISH,
+        .publish = {.member = 0x8e9e05c52164694d,
+                    .name = SLICE("infra0"),
+                    .client_urls = SLICE("http://a:1,http://b:2")}};
+    buf = command_encode(&publish);
+    assert_int_equal(
+        command_decode(slice_of(buf->bytes, buf->size), &arena, &out), ERR_OK);
+    assert_true(out.publish.member == 0x8e9e05c52164694d);
+    assert_slice(out.publish.name, "infra0");
+    assert_slice(out.publish.client_urls, "http://a:1,http://b:2");
+    refbuf_unref(buf);
+}
+
+static void fields_of_a_newer_version_are_passed_over(void **state)
+{
+    (void)state;
+    struct buf body = {0};
+    struct buf whole = {0};
+    struct command out;
+    pb_put_u64(&body, 1, TREE_SET);
+    pb_put_bytes(&body, 2, SLICE("/k"));
+    pb_put_bytes(&body, 77, SLICE("what is this"));
+    buf_append(&body, "\x85\x06\x01\x02\x03\x04", 6); /* 96: fixed 32 */
+    pb_put_u64(&whole, 1, COMMAND_TREE);
+    pb_put_bytes(&whole, 2, buf_slice(&body));
+    pb_put_u64(&whole, 99, 5);
+    assert_int_equal(command_decode(buf_slice(&whole), &arena, &out), ERR_OK);
+    assert_slice(out.tree.path, "/k");
+    buf_deinit(&body);
+    buf_deinit(&whole);
+}
+
+static void an_unknown_type_is_not_guessed_at(void **state)
+{
+    (void)state;
+    struct buf whole = {0};
+    struct command out;
+    pb_put_u64(&whole, 1, 4711);
+    assert_int_equal(command_decode(buf_slice(&whole), &arena, &out),
+                     ERR_UNSUPPORTED);
+    assert_int_equal(command_decode(SLICE(""), &arena, &out), ERR_UNSUPPORTED);
+    buf_deinit(&whole);
+}
+
+static void a_path_must_be_rooted(void **state)
+{
+    (void)state;
+    struct buf body = {0};
+    struct buf whole = {0};
+    struct command out;
+    pb_put_u64(&body, 1, TREE_SET);
+    pb_put_bytes(&body, 2, SLICE("k"));
+    pb_put_u64(&whole, 1, COMMAND_TREE);
+    pb_put_bytes(&whole, 2, buf_slice(&body));
+    assert_int_equal(command_decode(buf_slice(&whole), &arena, &out),
+                     ERR_CORRUPT);
+    buf_deinit(&body);
+    buf_deinit(&whole);
+}
+
+/* Cut anywhere, a command is refused or is a shorter one; never read past. */
+static void cut_short_it_is_refused(void **state)
+{
+    (void)state;
+    struct command in = {.type = COMMAND_TREE,
+                         .tree = {.op = TREE_SET,
+                                  .path = SLICE("/some/key"),
+                                  .value = SLICE("some value")}};
+    struct refbuf *buf = command_encode(&in);
+    for (size_t size = 0; size < buf->size; size++) {
+        struct command out;
+        char *copy = mem_dup(buf->bytes, size);
+        assert_int_not_equal(command_decode(slice_of(copy, size), &arena, &out),
+                             ERR_OK);
+        mem_free(copy);
+    }
+    refbuf_unref(buf);
+}
+
+static void garbled_it_is_never_read_past(void **state)
+{
+    (void)state;
+    struct prng prng;
+    int64_t leases[] = {5, 600, 70000};
+    struct command in = {.type = COMMAND_EXPIRE,
+                         .expire = {.leases = leases, .count = 3}};
+    prng_init(&prng, 11);
+    struct refbuf *buf = command_encode(&in);
+    for (int i = 0; i < 20000; i++) {
+        struct command out;
+        char *copy = mem_dup(buf->bytes, buf->size);
+        for (uint64_t n = prng_below(&prng, 4) + 1; n > 0; n--) {
+            copy[prng_below(&prng, buf->size)] = (char)prng_next(&prng);
+        }
+        (void)!command_decode(slice_of(copy, buf->size), &arena, &out);
+        mem_free(copy);
+        arena_reset(&arena);
+    }
+    refbuf_unref(buf);
+}
+
+#define STORY(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STORY(a_tree_command_keeps_every_field),
+        STORY(what_is_zero_stays_zero),
+        STORY(leases_keep_their_order),
+        STORY(compactions_and_publications_too),
+        STORY(fields_of_a_newer_version_are_passed_over),
+        STORY(an_unknown_type_is_not_guessed_at),
+        STORY(a_path_must_be_rooted),
+        STORY(cut_short_it_is_refused),
+        STORY(garbled_it_is_never_read_past),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
