@@ -192,6 +192,7 @@ void *arena_dup(struct arena *arena, const void *bytes, size_t size)
 char *arena_printf(struct arena *arena, const char *format, ...)
 {
     va_list args;
+    CHECK(format != NULL);
     va_start(args, format);
     int length = vsnprintf(NULL, 0, format, args);
     va_end(args);

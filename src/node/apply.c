@@ -23,12 +23,15 @@ static enum err apply_tree(struct node *node, const struct tree_command *tree,
     struct mvcc_commit *commit = NULL;
     enum err err = tree_write(&node->tree, tree, time_ns, &result, &commit);
     if (err != ERR_OK) {
+        CHECK(commit == NULL);
+        tree_result_deinit(&result);
         return err;
     }
     if (commit != NULL) {
         add_commit(node, commit);
     }
     if (request != NULL) {
+        CHECK(request->tree.commit == NULL);
         request->tree = result;
     } else {
         tree_result_deinit(&result);
@@ -49,14 +52,18 @@ static enum err apply_expire(struct node *node,
     return err;
 }
 
-static void apply_compact(struct node *node, revision at)
+static enum err apply_compact(struct node *node, revision at)
 {
     enum err err = mvcc_compact(node->mvcc, at);
+    if (err == ERR_COMPACTED || err == ERR_FUTURE_REVISION) {
+        return ERR_OK; /* no change, the same on every member */
+    }
     if (err == ERR_OK) {
+        node->compacting = true;
         node__count(node, NODE_COUNTER(compactions), 1);
         log_info("mvcc", "compacted history", LOG_INT("revision", at));
     }
-    /* Behind an earlier compaction, or ahead of the store: no change. */
+    return err;
 }
 
 /* A member as it published itself: name and URLs, each with its length. */
@@ -90,8 +97,7 @@ static enum err apply_command(struct node *node, const struct raft_entry *entry,
     case COMMAND_EXPIRE:
         return apply_expire(node, &command.expire, entry->time_ns);
     case COMMAND_COMPACT:
-        apply_compact(node, command.compact);
-        return ERR_OK;
+        return apply_compact(node, command.compact);
     case COMMAND_PUBLISH:
         apply_publish(node, &command.publish);
         return ERR_OK;
@@ -152,14 +158,18 @@ static enum err apply_chunk(struct node *node, raft_index from, raft_index to)
     for (raft_index i = from; i <= to && err == ERR_OK; i++) {
         const struct raft_entry *entry = raft_entry_at(node->raft, i);
         CHECK(entry != NULL);
+        CHECK_EQ(entry->index, i);
         err = apply_entry(node, entry);
     }
     mvcc_read_end(node->reader);
     mvcc_status(node->mvcc, &status);
-    unlock_write(lock);
+    CHECK_LE(atomic_load(&node->revision), status.current);
     atomic_store_explicit(&node->revision, status.current,
                           memory_order_relaxed);
-    node__count(node, NODE_COUNTER(proposals_applied), to - from + 1);
+    atomic_store(&node->tail_bytes, status.tail_bytes);
+    unlock_write(lock);
+    node__count(node, NODE_COUNTER(proposals_applied),
+                status.applied_index + 1 - from);
     tell_watchers(node);
     return err;
 }
@@ -179,6 +189,7 @@ static void answer_chunk(struct node *node, raft_index from, raft_index to)
 static void want_flush(struct node *node, raft_index applied)
 {
     uint64_t flushed = atomic_load(&node->flushed);
+    CHECK_LE(flushed, applied);
     if (applied - flushed >= node->config.flush_revisions &&
         !atomic_exchange(&node->flush_wanted, true)) {
         node->config.on_flush_due(node->config.context);
@@ -199,6 +210,6 @@ enum err node__apply(struct node *node, raft_index from, raft_index to)
         }
         from = end + 1;
     }
-    want_flush(node, to);
+    want_flush(node, atomic_load(&node->applied));
     return err;
 }

@@ -17,24 +17,31 @@ void node__set_alarm(_Atomic bool *alarm, bool on, const char *what)
     }
 }
 
-static void look_at_space(struct node *node, enum err err)
+void node__look_at_quota(struct node *node)
 {
     struct kv *kv = node->config.ports.kv;
     struct kv_stat stat;
     uint64_t quota = node->config.quota_bytes;
-    kv->ops->stat(kv, &stat);
-    atomic_store(&node->in_use_bytes, stat.in_use_bytes);
-    if (err == ERR_DISK_FULL || err == ERR_NO_SPACE) {
-        node__set_alarm(&node->kv_full, true, "the disk is full");
-    } else if (err == ERR_OK) {
-        node__set_alarm(&node->kv_full, false, "the disk is full");
+    if (quota == 0) {
+        return;
     }
+    kv->ops->stat(kv, &stat);
     /* Off again only well below, so that it doesn't flutter. */
-    if (quota > 0 && stat.in_use_bytes > quota) {
+    if (stat.in_use_bytes > quota) {
         node__set_alarm(&node->over_quota, true, "the quota is used up");
     } else if (stat.in_use_bytes < quota - quota / 20) {
         node__set_alarm(&node->over_quota, false, "the quota is used up");
     }
+}
+
+static void look_at_space(struct node *node, enum err err)
+{
+    if (err == ERR_DISK_FULL || err == ERR_NO_SPACE) {
+        node__set_alarm(&node->kv_full, true, "no room for the store");
+    } else if (err == ERR_OK) {
+        node__set_alarm(&node->kv_full, false, "no room for the store");
+    }
+    node__look_at_quota(node);
 }
 
 static enum err write_cut(struct node *node, struct mvcc_flush *flush)
@@ -48,28 +55,60 @@ static enum err write_cut(struct node *node, struct mvcc_flush *flush)
     return err;
 }
 
-enum err node_flush(struct node *node, bool *more)
+/* What a compaction dropped leaves the file a part each flush. Where writes
+ * come, the flushes that they cause take it along. */
+static bool is_more(struct node *node, const struct mvcc_status *before,
+                    const struct mvcc_status *after, bool garbage)
+{
+    if (garbage) {
+        atomic_store(&node->garbage, true);
+    }
+    return after->flushed_index < before->applied_index ||
+           (garbage && after->tail_commits == 0);
+}
+
+static struct mvcc_flush *cut(struct node *node, struct mvcc_status *before)
 {
     struct lock *lock = node->config.ports.lock;
-    struct mvcc_status status;
-    *more = false;
-    atomic_store(&node->flush_wanted, false);
     lock_read(lock);
+    mvcc_status(node->mvcc, before);
     struct mvcc_flush *flush =
         mvcc_flush_begin(node->mvcc, node->config.flush_revisions);
     unlock_read(lock);
+    return flush;
+}
+
+static void let_go(struct node *node, struct mvcc_flush *flush,
+                   enum err written, struct mvcc_status *after)
+{
+    struct lock *lock = node->config.ports.lock;
+    lock_write(lock);
+    mvcc_flush_done(node->mvcc, flush, written);
+    mvcc_status(node->mvcc, after);
+    CHECK_LE(atomic_load(&node->flushed), after->flushed_index);
+    CHECK_LE(after->flushed_index, after->applied_index);
+    atomic_store(&node->flushed, after->flushed_index);
+    atomic_store(&node->tail_bytes, after->tail_bytes);
+    unlock_write(lock);
+    mvcc_flush_free(flush);
+}
+
+enum err node_flush(struct node *node, bool *more)
+{
+    struct mvcc_status before;
+    struct mvcc_status after;
+    *more = false;
+    atomic_store(&node->flush_wanted, false);
+    bool garbage = atomic_exchange(&node->garbage, false);
+    struct mvcc_flush *flush = cut(node, &before);
     if (flush == NULL) {
+        CHECK_EQ(before.flushed_index, before.applied_index);
         return ERR_OK;
     }
     enum err err = write_cut(node, flush);
-    lock_write(lock);
-    mvcc_flush_done(node->mvcc, flush, err);
-    mvcc_status(node->mvcc, &status);
-    unlock_write(lock);
-    mvcc_flush_free(flush);
-    CHECK_LE(status.flushed_index, status.applied_index);
-    atomic_store(&node->flushed, status.flushed_index);
+    let_go(node, flush, err, &after);
     look_at_space(node, err);
-    *more = err == ERR_OK && status.flushed_index < status.applied_index;
+    bool left = is_more(node, &before, &after, garbage);
+    *more = err == ERR_OK && left;
     return err_wrap(err, "flush the store");
 }

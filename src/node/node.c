@@ -3,183 +3,9 @@
 
 #include "base/check.h"
 #include "base/list.h"
-#include "base/log.h"
 #include "node/node_int.h"
 
 /* ---- opening ------------------------------------------------------------ */
-
-struct restore {
-    struct wal_reader reader;
-    struct raft_hard_state hard;
-    struct raft_entry *entries; /* above what the store has applied */
-    size_t count;
-    size_t capacity;
-};
-
-static enum err on_hard_state(struct wal_reader *reader,
-                              const struct raft_hard_state *state)
-{
-    struct restore *restore = CONTAINER_OF(reader, struct restore, reader);
-    restore->hard = *state;
-    return ERR_OK;
-}
-
-static enum err on_entry(struct wal_reader *reader,
-                         const struct raft_entry *entry)
-{
-    struct restore *restore = CONTAINER_OF(reader, struct restore, reader);
-    if (restore->count == restore->capacity) {
-        restore->capacity = restore->capacity * 2 + 1024;
-        restore->entries = mem_realloc(
-            restore->entries, restore->capacity * sizeof(struct raft_entry));
-    }
-    restore->entries[restore->count++] = *entry;
-    return ERR_OK;
-}
-
-static struct wal_config wal_config_of(const struct node *node)
-{
-    return (struct wal_config){
-        .disk = node->config.ports.disk,
-        .cluster_id = node->cluster_id,
-        .member_id = node->member_id,
-        .segment_bytes = node->config.wal_segment_bytes,
-        .unsafe_no_sync = node->config.unsafe_no_sync,
-    };
-}
-
-/* The store names the cluster and member too, so that the files of two
- * members can't be mixed unnoticed. */
-static enum err check_store_identity(struct node *node, bool has_log)
-{
-    char ids[16];
-    struct slice found;
-    put_be64(ids, node->cluster_id);
-    put_be64(ids + 8, node->member_id);
-    if (!mvcc_meta_get(node->mvcc, SLICE("identity"), &found)) {
-        mvcc_meta_put(node->mvcc, SLICE("identity"), slice_of(ids, 16));
-        return ERR_OK;
-    }
-    if (!has_log) {
-        return err_set(ERR_CORRUPT,
-                       "the store holds data but its log is missing; put the "
-                       "log's folder back, or start with an empty data "
-                       "directory");
-    }
-    if (!slice_eq(found, slice_of(ids, 16))) {
-        return err_set(ERR_WRONG_CLUSTER,
-                       "the store belongs to another cluster or member than "
-                       "the log (cluster %016llx, member %016llx)",
-                       (unsigned long long)node->cluster_id,
-                       (unsigned long long)node->member_id);
-    }
-    return ERR_OK;
-}
-
-static enum err create_log(struct node *node)
-{
-    struct disk *disk = node->config.ports.disk;
-    node->cluster_id = node->config.cluster_id;
-    node->member_id = node->config.member_id;
-    enum err err =
-        node__identity_write(disk, node->cluster_id, node->member_id);
-    if (err == ERR_OK) {
-        struct wal_config config = wal_config_of(node);
-        err = wal_create(&config, &node->wal);
-    }
-    return err_wrap(err, "create the log");
-}
-
-static void note_opened(const struct wal_opened *opened)
-{
-    if (opened->torn) {
-        log_warn("wal",
-                 "cut a torn tail: the last write was not finished, and not "
-                 "acknowledged",
-                 LOG_STR("file", opened->torn_file),
-                 LOG_UINT("offset", opened->torn_offset),
-                 LOG_UINT("bytes", opened->torn_bytes));
-    }
-}
-
-static enum err open_log(struct node *node, struct restore *restore)
-{
-    struct wal_opened opened = {0};
-    struct mvcc_status status;
-    mvcc_status(node->mvcc, &status);
-    struct wal_config config = wal_config_of(node);
-    enum err err = wal_open(&config, status.applied_index, &restore->reader,
-                            &opened, &node->wal);
-    if (err != ERR_OK) {
-        return err_wrap(err, "open the log");
-    }
-    note_opened(&opened);
-    return ERR_OK;
-}
-
-static enum err open_or_create_log(struct node *node, struct restore *restore)
-{
-    struct disk *disk = node->config.ports.disk;
-    bool exists = false;
-    enum err err = wal_exists(disk, &exists);
-    if (err != ERR_OK) {
-        return err_wrap(err, "look for the log");
-    }
-    if (!exists) {
-        err = create_log(node);
-        return err == ERR_OK ? check_store_identity(node, false) : err;
-    }
-    err = node__identity_read(disk, &node->cluster_id, &node->member_id);
-    if (err == ERR_OK) {
-        err = check_store_identity(node, true);
-    }
-    return err == ERR_OK ? open_log(node, restore) : err;
-}
-
-/* The entries' references pass to raft, or are let go with an error. */
-static enum err restore_entries(struct node *node, struct restore *restore)
-{
-    enum err err = ERR_OK;
-    for (size_t i = 0; i < restore->count; i++) {
-        struct raft_entry *entry = &restore->entries[i];
-        if (err == ERR_OK) {
-            err = raft_restore_entry(node->raft, entry);
-            if (err == ERR_OK) {
-                node->time_ns = entry->time_ns;
-                continue;
-            }
-        }
-        refbuf_unref(entry->data);
-    }
-    mem_free(restore->entries);
-    restore->entries = NULL;
-    return err_wrap(err, "read the log");
-}
-
-static enum err start_raft(struct node *node, struct restore *restore)
-{
-    struct mvcc_status status;
-    mvcc_status(node->mvcc, &status);
-    struct raft_config config = {
-        .id = node->member_id,
-        .seed = node->config.seed,
-        .heartbeat_ms = node->config.heartbeat_ms,
-        .election_ms = node->config.election_ms,
-        .log_entries_max = NODE_LOG_ENTRIES,
-        .voters = &node->member_id,
-        .voter_count = 1,
-    };
-    node->raft = raft_new(&config, &restore->hard, status.applied_index,
-                          status.applied_term);
-    node->time_ns = status.time_ns;
-    atomic_store(&node->applied, status.applied_index);
-    atomic_store(&node->flushed, status.applied_index);
-    enum err err = restore_entries(node, restore);
-    if (err == ERR_OK) {
-        raft_restore_done(node->raft);
-    }
-    return err;
-}
 
 /* Alone there is nobody to wait for: stand at once. What the log holds is
  * committed, and so applied, with the new term's first entry. */
@@ -210,47 +36,13 @@ static enum err publish(struct node *node)
                     .name = slice_str(node->name),
                     .client_urls = slice_str(node->client_urls)},
     };
-    node__batch_add(node, NULL, command_encode(&command),
-                    clock_wall_ns(node->config.ports.clock));
+    node__batch_add(node, NULL, command_encode(&command), node__now_ns(node));
     return node__run_batch(node);
-}
-
-static enum err open_store(struct node *node)
-{
-    struct mvcc_config config = {.kv = node->config.ports.kv,
-                                 .seed = node->config.seed};
-    enum err err = mvcc_open(&config, &node->mvcc);
-    if (err == ERR_OK) {
-        err = mvcc_reader_new(node->mvcc, &node->reader);
-    }
-    if (err != ERR_OK) {
-        return err_wrap(err, "open the store");
-    }
-    node->tree = (struct tree){
-        .mvcc = node->mvcc, .reader = node->reader, .leases = node->leases};
-    mvcc_read_begin(node->reader);
-    err = tree_restore_leases(&node->tree);
-    mvcc_read_end(node->reader);
-    return err_wrap(err, "read the leases");
 }
 
 static enum err open_all(struct node *node)
 {
-    struct restore restore = {
-        .reader = {.on_hard_state = on_hard_state, .on_entry = on_entry},
-    };
-    enum err err = open_store(node);
-    if (err == ERR_OK) {
-        err = open_or_create_log(node, &restore);
-    }
-    if (err == ERR_OK) {
-        err = start_raft(node, &restore);
-    } else {
-        for (size_t i = 0; i < restore.count; i++) {
-            refbuf_unref(restore.entries[i].data);
-        }
-        mem_free(restore.entries);
-    }
+    enum err err = node__restore(node);
     if (err == ERR_OK) {
         err = lead(node);
     }
@@ -276,6 +68,8 @@ enum err node_open(const struct node_config *config, struct node **out)
 {
     CHECK(config->cluster_id != 0 && config->member_id != 0);
     CHECK(config->flush_revisions > 0);
+    CHECK(config->compaction == NODE_COMPACTION_OFF ||
+          config->compaction_keep > 0);
     struct node *node = mem_alloc_zero(sizeof(*node));
     node->config = *config;
     node->name = mem_strdup(config->name);
@@ -297,17 +91,31 @@ enum err node_open(const struct node_config *config, struct node **out)
 
 /* ---- one turn ----------------------------------------------------------- */
 
+/* Only when nothing is left of the last time: so the queue's bound holds while
+ * what waits must wait. */
 static void take_queue(struct node *node)
 {
-    struct queue_link *chain = queue_take_all(&node->queue);
-    struct queue_link **end = (struct queue_link **)&node->backlog;
-    if (chain == NULL) {
+    size_t count = 0;
+    if (node->backlog != NULL) {
         return;
     }
-    while (*end != NULL) {
-        end = &(*end)->next;
+    node->backlog = queue_take_all(&node->queue);
+    for (struct queue_link *at = node->backlog; at != NULL; at = at->next) {
+        count++;
     }
-    *end = chain;
+    CHECK_LE(count, LIMIT_PROPOSALS_MAX);
+    atomic_store_explicit(&node->waiting, count, memory_order_relaxed);
+}
+
+static struct node_request *take_backlog(struct node *node)
+{
+    struct queue_link *link = node->backlog;
+    CHECK(link != NULL);
+    node->backlog = link->next;
+    size_t before =
+        atomic_fetch_sub_explicit(&node->waiting, 1, memory_order_relaxed);
+    CHECK(before > 0);
+    return CONTAINER_OF(link, struct node_request, link);
 }
 
 /* While there is no room, only what makes room may pass. */
@@ -329,91 +137,131 @@ static bool is_refused(struct node *node, const struct node_request *request)
            command.tree.op != TREE_COMPARE_AND_DELETE;
 }
 
-static void fill_batch(struct node *node, int64_t now_ns)
+static void fill_batch(struct node *node)
 {
     struct node_batch *batch = node->batch;
+    int64_t now_ns = node__now_ns(node);
+    int64_t now_ms = clock_monotonic_ns(node->config.ports.clock) / 1000000;
     CHECK_EQ(batch->count, 0);
+    CHECK_EQ(batch->bytes, 0);
     node__probe_log(node);
-    node__propose_expiry(node, now_ns);
-    node__propose_compaction(node, now_ns);
+    node__propose_expiry(node, now_ns, now_ms);
+    node__propose_compaction(node, now_ns, now_ms);
     while (node->backlog != NULL && batch->count < LIMIT_BATCH_ENTRIES_MAX &&
            batch->bytes < LIMIT_BATCH_BYTES_MAX) {
-        struct node_request *request = node->backlog;
-        node->backlog = (struct node_request *)(void *)request->link.next;
+        struct node_request *request = take_backlog(node);
         struct refbuf *command = request->command;
-        if (is_refused(node, request)) {
-            request->command = NULL;
+        bool refused = is_refused(node, request);
+        request->command = NULL;
+        if (refused) {
             refbuf_unref(command);
             node__answer(node, request, ERR_NO_SPACE);
-            continue;
+        } else {
+            node__batch_add(node, request, command, now_ns);
         }
-        request->command = NULL;
-        node__batch_add(node, request, command, now_ns);
     }
 }
 
 /* The backend is behind: what waits must wait until it has caught up. */
-static bool must_wait(struct node *node)
+static bool is_behind(const struct node *node)
 {
-    struct mvcc_status status;
-    mvcc_status(node->mvcc, &status);
-    return status.applied_index - status.flushed_index > NODE_UNFLUSHED_MAX ||
-           status.tail_bytes > LIMIT_TAIL_BYTES_MAX;
+    uint64_t applied = atomic_load(&node->applied);
+    uint64_t flushed = atomic_load(&node->flushed);
+    CHECK_LE(flushed, applied);
+    return applied - flushed > NODE_UNFLUSHED_MAX ||
+           atomic_load(&node->tail_bytes) > LIMIT_TAIL_BYTES_MAX;
 }
 
-/* The log's memory is let go behind what is in the kv file. */
+/* The log's memory is let go behind what is in the kv file, and then its
+ * files; but the last entry stays: a log that is short of the store's end is
+ * known for an old copy by that. */
 static enum err forget_flushed(struct node *node)
 {
+    struct raft_status status;
     struct raft_event event = {.type = RAFT_COMPACT,
                                .index = atomic_load(&node->flushed)};
     enum err err = raft_step(node->raft, &event, &node->update);
+    raft_status(node->raft, &status);
+    CHECK_LE(event.index, status.applied);
+    CHECK(status.last > 0);
     if (err != ERR_OK) {
         return err;
     }
-    return wal_trim(node->wal, event.index);
+    raft_index to = event.index < status.last ? event.index : status.last - 1;
+    return err_wrap(wal_trim(node->wal, to), "trim the log");
 }
 
-enum err node_run(struct node *node)
+static enum err run(struct node *node)
 {
-    struct clock *clock = node->config.ports.clock;
-    enum err err = ERR_OK;
-    if (node->stopped) {
-        return err_set(ERR_STOPPED, "the member has stopped");
-    }
     take_queue(node);
-    err = forget_flushed(node);
-    if (err == ERR_OK && !must_wait(node)) {
-        fill_batch(node, clock_wall_ns(clock));
-        err = node__run_batch(node);
+    enum err err = forget_flushed(node);
+    node->behind = is_behind(node);
+    if (err != ERR_OK || node->behind) {
+        return err;
+    }
+    fill_batch(node);
+    err = node__run_batch(node);
+    if (err == ERR_OK) {
         node__compact_slice(node);
     }
+    return err;
+}
+
+static void tell_answered(struct node *node)
+{
     if (node->answered > 0) {
         node->answered = 0;
         node->config.on_answered(node->config.context);
     }
+}
+
+enum err node_run(struct node *node)
+{
+    if (node->stopped) {
+        return err_set(ERR_STOPPED, "the member has stopped");
+    }
+    enum err err = run(node);
+    tell_answered(node);
     node->stopped = err != ERR_OK;
+    CHECK_EQ(node->batch->count, 0);
     return err;
+}
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t lease_deadline_ms(const struct node *node, int64_t now_ms)
+{
+    lease_id id;
+    int64_t expire_ns;
+    if (!lease_next(node->leases, &id, &expire_ns)) {
+        return INT64_MAX;
+    }
+    int64_t left_ns = expire_ns - node__peek_now_ns(node);
+    return now_ms + (left_ns > 0 ? left_ns / 1000000 + 1 : 0);
 }
 
 int64_t node_deadline_ms(const struct node *node)
 {
-    struct clock *clock = node->config.ports.clock;
-    struct mvcc_status status;
-    lease_id id;
-    int64_t expire_ns;
-    int64_t now_ms = clock_monotonic_ns(clock) / 1000000;
-    int64_t deadline_ms = INT64_MAX;
-    mvcc_status(node->mvcc, &status);
-    if (node->backlog != NULL || status.compacting) {
+    int64_t now_ms = clock_monotonic_ns(node->config.ports.clock) / 1000000;
+    if (node->stopped) {
+        return INT64_MAX;
+    }
+    if (node->behind) {
+        return now_ms + NODE_BACKEND_WAIT_MS;
+    }
+    if (node->backlog != NULL || node->compacting) {
         return now_ms;
     }
-    if (node->config.compaction != NODE_COMPACTION_OFF) {
-        deadline_ms = node->compaction_due_ms;
+    int64_t deadline_ms = lease_deadline_ms(node, now_ms);
+    if (atomic_load_explicit(&node->log_full, memory_order_relaxed)) {
+        /* What ends leases has no room either, until there is some. */
+        deadline_ms = node->room_due_ms;
     }
-    if (lease_next(node->leases, &id, &expire_ns)) {
-        int64_t left_ns = expire_ns - clock_wall_ns(clock);
-        int64_t at_ms = now_ms + (left_ns > 0 ? left_ns / 1000000 + 1 : 0);
-        deadline_ms = at_ms < deadline_ms ? at_ms : deadline_ms;
+    if (node->config.compaction != NODE_COMPACTION_OFF) {
+        deadline_ms = sooner(deadline_ms, node->compaction_due_ms);
     }
     return deadline_ms;
 }
@@ -437,14 +285,16 @@ void node_close(struct node *node)
     if (node == NULL) {
         return;
     }
-    take_queue(node);
-    while (node->backlog != NULL) {
-        struct node_request *request = node->backlog;
-        node->backlog = (struct node_request *)(void *)request->link.next;
-        refbuf_unref(request->command);
-        request->command = NULL;
-        node__answer(node, request, ERR_STOPPED);
-    }
+    do {
+        take_queue(node);
+        while (node->backlog != NULL) {
+            struct node_request *request = take_backlog(node);
+            refbuf_unref(request->command);
+            request->command = NULL;
+            node__answer(node, request, ERR_STOPPED);
+        }
+    } while (queue_count(&node->queue) > 0);
+    tell_answered(node);
     while (more && node_flush(node, &more) == ERR_OK) {
     }
     free_node(node);

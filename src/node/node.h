@@ -93,7 +93,8 @@ struct node_config {
 struct node;
 
 /* Opens or creates the member's data, applies what the log holds beyond the
- * store, and (alone) leads.
+ * store, and (alone) leads. The callbacks, on_answered apart, are called from
+ * in here.
  * Errors: ERR_CORRUPT, ERR_WRONG_CLUSTER, ERR_IO, ERR_DISK_FULL; the note
  *         says what can be done. */
 enum err node_open(const struct node_config *config,
@@ -114,7 +115,8 @@ enum err node_run(struct node *node) MUST_USE;
 int64_t node_deadline_ms(const struct node *node);
 
 /* One flush. *more: there is more to write. ERR_DISK_FULL and ERR_NO_SPACE
- * raise the alarm and are worth another try later; others end the member. */
+ * raise the alarm and are worth another try later; others end the member.
+ * Requests may have waited for it: wake the writer. */
 enum err node_flush(struct node *node, bool *more) MUST_USE;
 
 struct mvcc *node_mvcc(struct node *node);

@@ -21,10 +21,17 @@ enum {
     NODE_UNFLUSHED_MAX = 128 * 1024,
     NODE_LOG_ENTRIES = 256 * 1024,
     NODE_EXPIRE_MAX = 1000, /* leases in one command */
+    /* So much room in the log ends its alarm (or half of a small segment). */
     NODE_PROBE_BYTES = 1024 * 1024,
-    NODE_COMPACT_KEYS = 1000,         /* index entries in one slice */
-    NODE_FLUSH_RETRY_MS = 1000,       /* after a full disk */
-    NODE_COMPACTION_PERIOD_MS = 5000, /* between looks at what to compact */
+    NODE_COMPACT_KEYS = 1000,   /* index entries in one slice */
+    NODE_ROOM_RETRY_MS = 1000,  /* between looks whether the log has room */
+    NODE_BACKEND_WAIT_MS = 100, /* while the backend is behind */
+    /* Between looks at what to compact. Each compaction walks the whole
+     * index, so the history that it takes off is a good part of what is kept:
+     * a tenth, which may take its time to gather. */
+    NODE_COMPACTION_PERIOD_MS = 5000,
+    NODE_COMPACTION_PERIOD_MS_MAX = 60 * 60 * 1000,
+    NODE_COMPACTION_PARTS = 10,
 };
 
 static_assert(NODE_UNFLUSHED_MAX + LIMIT_BATCH_ENTRIES_MAX <= NODE_LOG_ENTRIES,
@@ -58,13 +65,19 @@ struct node {
     struct arena arena; /* of one command */
 
     struct queue queue;
-    struct node_request *backlog; /* taken, not proposed; by link.next */
+    struct queue_link *backlog; /* taken, not proposed */
     struct node_batch *batch;
     struct mvcc_commit **commits; /* of one chunk */
     size_t commit_count;
     size_t commit_capacity;
-    int64_t time_ns; /* of the newest entry proposed here */
+    int64_t time_ns; /* of the newest entry, proposed here or restored */
+    /* The member's own clock: node__now_ns. */
+    int64_t own_ns;
+    int64_t own_since_ns;
     int64_t compaction_due_ms;
+    int64_t room_due_ms; /* with log_full: when to ask again */
+    bool compacting;     /* mvcc_compact_slice has work */
+    bool behind;         /* must wait for the backend */
     bool stopped;
     /* A thousand answers, one wake-up. */
     size_t answered;
@@ -78,9 +91,11 @@ struct node {
     _Atomic int role;
     _Atomic int64_t revision;
     _Atomic int64_t leader_since_ns;
-    _Atomic uint64_t in_use_bytes;
-    _Atomic bool log_full; /* the log found no room */
-    _Atomic bool kv_full;  /* the kv file found none */
+    _Atomic uint64_t tail_bytes;
+    _Atomic size_t waiting; /* of the backlog */
+    _Atomic bool garbage;   /* compaction dropped what the kv file has */
+    _Atomic bool log_full;  /* the log found no room */
+    _Atomic bool kv_full;   /* the kv file found none */
     _Atomic bool over_quota;
     _Atomic bool flush_wanted;
     _Atomic uint64_t counters[sizeof(struct node_counters) / 8];
@@ -102,6 +117,12 @@ enum err node__identity_write(struct disk *disk, uint64_t cluster,
 
 /* backend.c: raises or ends an alarm, and says so once. */
 void node__set_alarm(_Atomic bool *alarm, bool on, const char *what);
+/* What the quota says to what the kv file holds. */
+void node__look_at_quota(struct node *node);
+
+/* restore.c: the store and the log, and what joins them; all but the
+ * election. */
+enum err node__restore(struct node *node) MUST_USE;
 
 /* ready.c: what an update asks for, until nothing is left to do. */
 enum err node__ready(struct node *node) MUST_USE;
@@ -119,9 +140,17 @@ void node__answer(struct node *node, struct node_request *request,
 enum err node__apply(struct node *node, raft_index from,
                      raft_index to) MUST_USE;
 
-/* upkeep.c: what the leader proposes by itself. */
-void node__propose_expiry(struct node *node, int64_t now_ns);
-void node__propose_compaction(struct node *node, int64_t now_ns);
+/* upkeep.c: what the leader proposes by itself.
+ *
+ * The time of the log: the wall clock's, but where that falls behind what was
+ * said before (it was set back), it goes on at the pace of the monotonic one:
+ * what lives ten seconds lives ten seconds. It is a thousandth slow then, so
+ * that the two meet again. */
+int64_t node__now_ns(struct node *node);
+int64_t node__peek_now_ns(const struct node *node);
+void node__propose_expiry(struct node *node, int64_t now_ns, int64_t now_ms);
+void node__propose_compaction(struct node *node, int64_t now_ns,
+                              int64_t now_ms);
 void node__compact_slice(struct node *node);
 /* The meta name of a member: "member/" and its id, big endian. */
 struct slice node__member_name(member_id id, char out[16]);

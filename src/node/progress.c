@@ -33,7 +33,7 @@ void node_progress(const struct node *node, struct node_progress *out)
         .revision = READ(revision),
         .no_space = READ(log_full) || READ(kv_full) || READ(over_quota),
         .leader_since_ns = READ(leader_since_ns),
-        .pending = queue_count(&node->queue),
+        .pending = queue_count(&node->queue) + READ(waiting),
     };
 }
 

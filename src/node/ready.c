@@ -8,10 +8,12 @@ void node__answer(struct node *node, struct node_request *request, enum err err)
     if (request == NULL) {
         return;
     }
+    CHECK(request->command == NULL);
     raft_status(node->raft, &status);
     request->err = err;
     request->term = status.term;
     if (err != ERR_OK) {
+        tree_result_deinit(&request->tree);
         request->index = status.applied;
         node__count(node, NODE_COUNTER(proposals_failed), 1);
     }
@@ -52,7 +54,9 @@ static enum err write_log(struct node *node, const struct raft_update *update)
         for (raft_index i = update->persist_from; i <= update->persist_to;
              i++) {
             const struct raft_entry *entry = raft_entry_at(node->raft, i);
-            CHECK(entry != NULL && count < LIMIT_BATCH_ENTRIES_MAX);
+            CHECK(entry != NULL);
+            CHECK_EQ(entry->index, i);
+            CHECK_LT(count, LIMIT_BATCH_ENTRIES_MAX);
             node->batch->pointers[count++] = entry;
             bytes += entry->data == NULL ? 0 : entry->data->size;
         }
@@ -140,8 +144,13 @@ void node__batch_add(struct node *node, struct node_request *request,
 {
     struct node_batch *batch = node->batch;
     CHECK_LT(batch->count, LIMIT_BATCH_ENTRIES_MAX);
+    CHECK(command != NULL);
     if (now_ns > node->time_ns) {
         node->time_ns = now_ns;
+    }
+    if (request != NULL) {
+        CHECK(request->command == NULL);
+        request->tree = (struct tree_result){0};
     }
     batch->requests[batch->count] = request;
     batch->entries[batch->count] = (struct raft_entry){
@@ -172,6 +181,8 @@ static enum err reserve(struct node *node)
     uint64_t bytes = wal_frame_bytes(batch->entries, batch->count);
     enum err err = wal_reserve(node->wal, bytes);
     if (err == ERR_DISK_FULL) {
+        int64_t now_ns = clock_monotonic_ns(node->config.ports.clock);
+        node->room_due_ms = now_ns / 1000000 + NODE_ROOM_RETRY_MS;
         node__set_alarm(&node->log_full, true, "no room for the log");
     }
     return err;
@@ -179,8 +190,12 @@ static enum err reserve(struct node *node)
 
 void node__probe_log(struct node *node)
 {
+    uint64_t bytes = node->config.wal_segment_bytes / 2;
+    if (bytes > NODE_PROBE_BYTES) {
+        bytes = NODE_PROBE_BYTES;
+    }
     if (atomic_load_explicit(&node->log_full, memory_order_relaxed) &&
-        wal_reserve(node->wal, NODE_PROBE_BYTES) == ERR_OK) {
+        wal_reserve(node->wal, bytes) == ERR_OK) {
         node__set_alarm(&node->log_full, false, "no room for the log");
     }
 }
@@ -203,6 +218,9 @@ enum err node__run_batch(struct node *node)
         .entries = batch->entries,
         .count = batch->count,
     };
+    /* All of the last batch was seen through: nothing is on its way. */
+    CHECK_EQ(status.last, status.persisted);
+    CHECK_EQ(status.last, status.applied);
     batch->first = status.last + 1;
     err = raft_step(node->raft, &event, &node->update);
     if (err != ERR_OK) {

@@ -121,8 +121,7 @@ static enum err find_prev(struct mvcc_reader *reader, const struct record *head,
         return ERR_OK;
     }
     if (head->table == MVCC_DIRS && head->cause == MVCC_SET) {
-        /* Not the head's own prev: that is a directory behind the file. */
-        prev = (struct rev){0};
+        /* Its own would be the directory that the file had hidden. */
         enum err err = replaced_file(reader, head, commit, &prev);
         if (err != ERR_OK)
             return err;

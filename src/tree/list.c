@@ -9,8 +9,8 @@
  *     keys     /d/b-c    /d/b/x          names     b    b-c
  *
  * That is the only case: a name P comes before the found name N and its keys
- * after N's only if P begins N and what follows in N is less than '/'. So for
- * each such beginning of N it is asked whether anything lies below it; and a
+ * after N's only if N begins with P and what follows in N is less than '/'. So
+ * it is asked whether anything lies below such a beginning of N; and a
  * directory that is met when its name is not after the last child's has been
  * told of before.
  *
@@ -126,49 +126,81 @@ static enum err next_dir(struct tree_list *list, struct mvcc_reader *reader,
     return err == ERR_END ? ERR_OK : err;
 }
 
-/* True if the key after N's may lie below the directory that N's beginning P
- * names. If not, nothing does: what lies below P comes after N, and between
- * the two are only keys that begin with P as well. */
-static bool may_lie_below(struct slice following, struct slice dir)
+static size_t common_size(struct slice a, struct slice b)
 {
-    return following.size > dir.size && slice_has_prefix(following, dir) &&
-           following.at[dir.size] <= '/';
+    size_t size = 0;
+    while (size < a.size && size < b.size && a.at[size] == b.at[size])
+        size++;
+    return size;
+}
+
+/* The sizes that P may have, as a beginning of the found name N. */
+struct beginnings {
+    size_t least, most;
+};
+
+/* P is after the last child's name. What lies below P comes after N's key, and
+ * between the two are only keys that begin with P as well: so P is no longer
+ * than what N's key has in common with the one after it. */
+static struct beginnings beginnings_of(const struct tree_list *list,
+                                       const struct child *child,
+                                       const struct slice *following)
+{
+    struct slice name = child->name;
+    size_t base = base_size(list);
+    struct beginnings sizes = {1, name.size - 1};
+    size_t most = sizes.most;
+    if (list->last.size > 0)
+        sizes.least += common_size(name, name_in(list, buf_slice(&list->last)));
+    if (following != NULL)
+        most = following->size > base
+                   ? common_size(child->path, *following) - base
+                   : 0;
+    sizes.most = most < sizes.most ? most : sizes.most;
+    return sizes;
 }
 
 /* Puts the implied directory in place of `child` that comes before it, if
- * there is one. Those that are not before `dir` needn't be looked for. */
-static enum err find_before(const struct tree_list *list,
-                            struct mvcc_reader *reader, struct child *child,
-                            const struct slice *following,
-                            const struct child *dir)
+ * there is one: the shortest. They are tried from the longest down, for in
+ * this order come the keys below them; so each seek goes to a key that is
+ * there, and what that has in common with N is the most that the next P can
+ * be. However long N is, nothing is asked in vain for each of its bytes. */
+static enum err find_before(struct tree_list *list, struct mvcc_walk *walk,
+                            struct child *child, struct beginnings sizes)
 {
-    for (size_t size = 1; size < child->name.size; size++) {
-        struct slice name = tree__head(child->name, size);
-        struct slice path =
-            tree__head(child->path, base_size(list) + name.size);
-        bool has = false;
-        if (child->name.at[size] >= '/' || !tree__is_name(name) ||
-            !is_after_last(list, name))
+    struct slice name = child->name, path = child->path;
+    size_t base = base_size(list);
+    for (size_t size = sizes.most; size >= sizes.least; size--) {
+        struct slice begin = tree__head(path, base + size), key;
+        struct rev rev;
+        if (name.at[size] >= '/' || !tree__is_name(tree__head(name, size)))
             continue;
-        if (dir->there && slice_cmp(name, dir->name) >= 0)
-            break;
-        if (following != NULL && !may_lie_below(*following, path))
+        seek(list, walk, begin, '/');
+        enum err err = mvcc_walk_next(walk, &key, &rev);
+        if (err != ERR_OK)
+            return err == ERR_END ? ERR_OK : err;
+        size_t common = common_size(path, key) - base;
+        if (common < size) {
+            size = common + 1;
             continue;
-        enum err err = tree__has_below(reader, path, list->at, &has);
+        }
+        bool has = key.at[base + size] == '/';
+        if (has && tree__unclean_end(key, base + size + 1) != 0)
+            err = tree__has_below(walk->reader, begin, list->at, &has);
         if (err != ERR_OK)
             return err;
-        if (has) {
-            *child = (struct child){
-                .there = true, .implied = true, .path = path, .name = name};
-            break;
-        }
+        if (has)
+            *child = (struct child){.there = true,
+                                    .implied = true,
+                                    .path = begin,
+                                    .name = tree__head(name, size)};
     }
     return ERR_OK;
 }
 
-/* The next file or implied directory, where it comes before `dir`. */
+/* The next file or implied directory. */
 static enum err next_file(struct tree_list *list, struct mvcc_reader *reader,
-                          const struct child *dir, struct child *child)
+                          struct child *child)
 {
     struct mvcc_walk walk;
     struct slice key, following = {0};
@@ -176,11 +208,13 @@ static enum err next_file(struct tree_list *list, struct mvcc_reader *reader,
     enum err err = begin(list, &walk, reader, MVCC_KEYS);
     while (err == ERR_OK && !child->there) {
         err = next_key(list, &walk, &key, child);
+        if (err != ERR_OK)
+            break;
+        child->there = true;
         child->implied = child->path.size < key.size;
-        child->there = err == ERR_OK;
-        if (!child->there || !child->implied ||
+        if (!child->implied ||
             tree__unclean_end(key, child->path.size + 1) == 0)
-            continue;
+            break;
         err = tree__has_below(reader, child->path, list->at, &child->there);
         if (!child->there)
             seek(list, &walk, child->path, '/' + 1);
@@ -191,8 +225,9 @@ static enum err next_file(struct tree_list *list, struct mvcc_reader *reader,
         err = mvcc_walk_next(&walk, &following, &rev);
     if (err != ERR_OK && err != ERR_END)
         return err;
-    return find_before(list, reader, child, child->implied ? NULL : &following,
-                       dir);
+    struct beginnings sizes =
+        beginnings_of(list, child, child->implied ? NULL : &following);
+    return find_before(list, &walk, child, sizes);
 }
 
 enum err tree_list_next(struct tree_list *list, struct mvcc_reader *reader,
@@ -201,7 +236,7 @@ enum err tree_list_next(struct tree_list *list, struct mvcc_reader *reader,
     struct child dir = {0}, file = {0};
     enum err err = next_dir(list, reader, &dir);
     if (err == ERR_OK)
-        err = next_file(list, reader, &dir, &file);
+        err = next_file(list, reader, &file);
     if (err != ERR_OK)
         return err;
     if (!dir.there && !file.there)

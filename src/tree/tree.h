@@ -27,18 +27,18 @@
 #include "proto/command.h"
 
 /* v2's error codes and messages; the HTTP status is the api's. */
-#define TREE_ERROR_TABLE(X)                                                   \
-    X(NONE, 0, "")                                                            \
-    X(KEY_NOT_FOUND, 100, "Key not found")                                    \
-    X(COMPARE_FAILED, 101, "Compare failed")                                  \
-    X(NOT_FILE, 102, "Not a file")                                            \
-    X(NOT_DIR, 104, "Not a directory")                                        \
-    X(NODE_EXIST, 105, "Key already exists")                                  \
-    X(ROOT_READ_ONLY, 107, "Root is read only")                               \
-    X(DIR_NOT_EMPTY, 108, "Directory not empty")                              \
-    X(RAFT_INTERNAL, 300, "Raft Internal Error")                              \
-    X(INDEX_CLEARED, 401, "The event in requested index is outdated and "     \
-                          "cleared")
+#define TREE_ERROR_TABLE(X)                      \
+    X(NONE, 0, "")                               \
+    X(KEY_NOT_FOUND, 100, "Key not found")       \
+    X(COMPARE_FAILED, 101, "Compare failed")     \
+    X(NOT_FILE, 102, "Not a file")               \
+    X(NOT_DIR, 104, "Not a directory")           \
+    X(NODE_EXIST, 105, "Key already exists")     \
+    X(ROOT_READ_ONLY, 107, "Root is read only")  \
+    X(DIR_NOT_EMPTY, 108, "Directory not empty") \
+    X(RAFT_INTERNAL, 300, "Raft Internal Error") \
+    X(INDEX_CLEARED, 401,                        \
+      "The event in requested index is outdated and cleared")
 
 enum tree_error {
 #define X(name, code, text) TREE_##name = code,
@@ -55,12 +55,12 @@ struct tree_node {
     revision created;   /* 0: none (root, implied) */
     revision modified;  /* of a directory: as `created`, whatever was done to
                            its TTL (v2 has it so); in an event: the event's */
-    int64_t expire_ns; /* 0: permanent */
+    int64_t expire_ns;  /* 0: permanent */
 };
 
 struct tree_event {
     const char *action; /* "set", ... */
-    bool refresh; /* in answers to a write only; not on the wire */
+    bool refresh;       /* in answers to a write only; not on the wire */
     struct tree_node node;
     bool has_prev;
     struct tree_node prev;
@@ -123,9 +123,9 @@ enum err tree_get(struct mvcc_reader *reader, struct slice path, revision at,
  * (first letter '_'). It keeps only its place (a name), so the lock may be
  * given up between calls; the revision keeps the answer whole. */
 struct tree_list {
-    struct slice dir;  /* "/" or "/a"; outlives the list */
-    revision at;       /* > 0 */
-    struct buf last;   /* the last child's path */
+    struct slice dir; /* "/" or "/a"; outlives the list */
+    revision at;      /* > 0 */
+    struct buf last;  /* the last child's path */
     /* private: */
     struct buf seek; /* where to look next */
     struct buf end;  /* of the range below `dir` */

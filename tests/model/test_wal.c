@@ -194,7 +194,7 @@ static struct frame random_frame(struct model *model)
 static enum err append_frame(struct model *model, const struct frame *frame)
 {
     struct raft_entry entries[FRAME_ENTRIES_MAX];
-    const struct raft_entry *pointers[FRAME_ENTRIES_MAX];
+    const struct raft_entry *pointers[FRAME_ENTRIES_MAX] = {0};
     for (size_t i = 0; i < frame->count; i++) {
         entries[i] =
             wal_world_entry(frame->first + i, frame->term, frame->size);

@@ -187,7 +187,7 @@ enum err wal_world_append(struct wal_world *world, raft_index first,
     enum { COUNT_MAX = 64 };
     CHECK(count >= 1 && count <= COUNT_MAX);
     struct raft_entry entries[COUNT_MAX];
-    const struct raft_entry *pointers[COUNT_MAX];
+    const struct raft_entry *pointers[COUNT_MAX] = {0};
     for (size_t i = 0; i < count; i++) {
         entries[i] = wal_world_entry(first + i, term, size);
         pointers[i] = &entries[i];

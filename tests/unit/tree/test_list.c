@@ -112,6 +112,37 @@ static void many_dashes_and_deep_directories(void **state)
     LIST("/d/a", "- b//");
 }
 
+/* Each beginning of a name of dashes may be a directory. */
+static void names_of_dashes(void **state)
+{
+    (void)state;
+    enum { LONG = 5000 };
+    char key[LONG + 8];
+    memset(key, '-', sizeof key);
+    memcpy(key, "/d/", 3);
+    size_t sizes[] = {1, 2, 700, LONG};
+    struct buf expected = {0};
+    for (size_t i = 0; i < 4; i++) {
+        memcpy(key + 3 + sizes[i], i == 3 ? "" : "/x", i == 3 ? 1 : 3);
+        PUT(key);
+        memset(key + 3, '-', LONG);
+        buf_append(&expected, key + 3, sizes[i]);
+        buf_append_str(&expected, i == 3 ? "" : "// ");
+    }
+    buf_append_char(&expected, '\0');
+    LIST("/d", expected.at);
+    tree_world_do(&world, "set /d/-/y =1");
+    tree_world_do(&world, "set /d/--- dir");
+    buf_reset(&expected);
+    buf_append_str(&expected, "-/ --// ---/ ");
+    buf_append(&expected, key + 3, 700);
+    buf_append_str(&expected, "// ");
+    buf_append(&expected, key + 3, LONG);
+    buf_append_char(&expected, '\0');
+    LIST("/d", expected.at);
+    buf_deinit(&expected);
+}
+
 static void dots_alone_are_no_names(void **state)
 {
     (void)state;
@@ -206,6 +237,7 @@ int main(void)
         STORY(a_slash_is_greater_than_a_dash),
         STORY(an_implied_directory_among_those_with_records),
         STORY(many_dashes_and_deep_directories),
+        STORY(names_of_dashes),
         STORY(dots_alone_are_no_names),
         STORY(any_byte_in_a_name),
         STORY(the_past_has_its_own_listing),

@@ -1,0 +1,121 @@
+/* The HTTP APIs of one I/O thread: v2 (keys, members, stats, machines), the
+ * version, health, metrics and debug pages. No sockets: exchanges come in from
+ * wire/, writes go to the node, answers and commits come back through the
+ * host, which moves them between threads.
+ *
+ *      http_exchange                            node_submit
+ *   wire --> api_request --> routes --> v2 keys ----------> writer thread
+ *                              |                               |
+ *                              | reads: here, now,             | on_answer
+ *                              | under the shared lock         v
+ *   wire <-- answer <----------'<---- api_answer <----- host's inbox
+ *   wire <-- watch events <---------- api_commits <---- host's inbox
+ *
+ * Threads: everything on the one I/O thread that owns the struct, but
+ *          api_shared (any) and the on_answer callback (the writer's).
+ */
+#ifndef ETCHED_API_API_H
+#define ETCHED_API_API_H
+
+#include "base/log.h"
+#include "node/node.h"
+#include "wire/http.h"
+
+/* ---- what all I/O threads share ------------------------------------------ */
+
+enum api_stat {
+    API_GETS_SUCCESS,
+    API_GETS_FAIL,
+    API_SETS_SUCCESS,
+    API_SETS_FAIL,
+    API_DELETE_SUCCESS,
+    API_DELETE_FAIL,
+    API_UPDATE_SUCCESS,
+    API_UPDATE_FAIL,
+    API_CREATE_SUCCESS,
+    API_CREATE_FAIL,
+    API_COMPARE_AND_SWAP_SUCCESS,
+    API_COMPARE_AND_SWAP_FAIL,
+    API_COMPARE_AND_DELETE_SUCCESS,
+    API_COMPARE_AND_DELETE_FAIL,
+    API_EXPIRE_COUNT,
+    API_WATCHERS,       /* now */
+    API_WATCH_REQUESTS, /* ever */
+    API_EVENTS_SENT,
+    API_REQUESTS,    /* of any kind */
+    API_CONNECTIONS, /* now; kept by the host */
+    API_STAT_COUNT,
+};
+
+/* What the operating system knows; filled in by the host. */
+struct api_machine {
+    uint64_t resident_bytes;
+    uint64_t virtual_bytes;
+    double cpu_seconds;
+    uint64_t fd_used;
+    uint64_t fd_limit;
+    int64_t start_ns; /* wall clock, of the process */
+};
+
+struct api_shared {
+    struct node *node;
+    struct clock *clock;
+    const char *name;
+    /* URLs, each a list joined with ','. */
+    const char *peer_urls;
+    const char *client_urls;
+    /* Origins for CORS: "*" any; count 0: off. */
+    const char *const *cors;
+    size_t cors_count;
+    size_t key_bytes_max;
+    size_t watchers_max;
+    uint64_t quota_bytes;
+    int argc; /* for /debug/vars */
+    char *const *argv;
+    void (*machine)(struct api_machine *out);
+    /* How the kv file stands (mvcc_db_total_size...). */
+    void (*kv_stat)(void *context, struct kv_stat *out);
+    void *kv_context;
+    /* Request durations of v2 and WAL syncs live in metrics.c's histograms. */
+    _Atomic uint64_t stats[API_STAT_COUNT];
+};
+
+/* ---- one I/O thread ------------------------------------------------------ */
+
+struct api;
+
+struct api_config {
+    struct api_shared *shared; /* outlives it */
+    uint64_t seed;
+    /* Called on the writer's thread when the node has decided: hand it to
+     * this I/O thread, which calls api_answer. */
+    void (*on_answer)(void *context, struct node_request *request);
+    /* The number of this thread's watchers has become more than none (true)
+     * or none (false): commits need only be handed over in between. Called
+     * BEFORE the store's revision is looked at, so that none is missed. */
+    void (*on_watching)(void *context, bool watching);
+    void *context;
+};
+
+enum err api_new(const struct api_config *config, struct api **out) MUST_USE;
+/* Needs: no request on its way, no watcher (api_stop, and answers awaited). */
+void api_free(struct api *api);
+
+/* A whole request has come: answers it now or later. */
+void api_request(struct api *api, struct http_exchange *exchange);
+/* The same for one that came in on the peer port. */
+void api_peer_request(struct api *api, struct http_exchange *exchange);
+/* A write's answer, on the I/O thread. */
+void api_answer(struct api *api, struct node_request *request);
+/* Live commits, in order, each exactly once. */
+void api_commits(struct api *api, struct mvcc_commit *const *commits,
+                 size_t count);
+/* Reads some history for watchers that are behind. True: call again soon
+ * (after the sockets had their turn). */
+bool api_catch_up(struct api *api);
+/* Ends all watches (their streams end properly); new requests get 503. */
+void api_stop(struct api *api);
+/* Writes whose answer has not come back yet. */
+size_t api_pending(const struct api *api);
+
+#endif

@@ -1,0 +1,343 @@
+/* What the files of this folder share.
+ *
+ *   api.c          the life of a struct api; from a request to its handler
+ *   answer.c       headers, and answers of one piece
+ *   errors.c       v2's error codes
+ *   cors.c         other origins
+ *   keys.c         /v2/keys: the key, and which of the following it is for
+ *   keys_params.c    what the query and the form ask for
+ *   keys_read.c      GET of a file or a directory
+ *   listing.c        a directory in pieces
+ *   keys_write.c     PUT, POST, DELETE: to the node, and its answer back
+ *   keys_watch.c     wait=true
+ *   told.c           a change as the watchers are told it, rendered once
+ *   event_json.c   nodes and events as JSON
+ *   members.c stats.c health.c metrics.c debug.c peer.c   the other pages
+ *
+ * http_respond and http_end may bring in the connection's next request before
+ * they return. So they come last: nothing of an exchange, of `out`, or of the
+ * lock is held across them.
+ */
+#ifndef ETCHED_API_API_INT_H
+#define ETCHED_API_API_INT_H
+
+#include "api/api.h"
+#include "base/limits.h"
+#include "base/list.h"
+#include "mvcc/watch.h"
+#include "wire/form.h"
+
+/* ---- one I/O thread ------------------------------------------------------ */
+
+/* A change, as it was rendered for the watcher that asked first. */
+struct told {
+    struct rev record; /* main 0: none */
+    enum err err;      /* not ERR_OK: it can't be read */
+    bool told;         /* false: watchers are not told of this record */
+    struct rev event;
+    struct buf key; /* of the event's node */
+    struct refbuf *json;
+};
+
+struct pending;
+
+struct api {
+    struct api_config config;
+    struct api_shared *shared;
+    struct node *node;
+    struct mvcc_reader *reader;
+    bool reading; /* the reader has begun, the lock is held */
+    bool stopping;
+    bool watching; /* as config.on_watching was told */
+
+    struct buf out; /* the body of the answer that is being made */
+
+    struct pending *spare; /* of writes that were answered */
+    size_t spare_count;
+    size_t pending_count;
+
+    struct watch_hub *hub;
+    struct list watches;
+    struct list ended; /* to be ended as soon as the hub is at rest */
+    struct told told;
+
+    struct slice cluster_id; /* in hex */
+    struct slice member_id;
+    char id_text[32];
+};
+
+enum {
+    /* More than this is given back after the answer that needed it. */
+    API_OUT_BYTES_KEPT = 1024 * 1024,
+    API_SPARE_PENDING_MAX = 1024,
+};
+
+/* Between these the store can be read. */
+static inline void api__read_begin(struct api *api)
+{
+    lock_read(node_lock(api->node));
+    mvcc_read_begin(api->reader);
+    api->reading = true;
+}
+static inline void api__read_end(struct api *api)
+{
+    api->reading = false;
+    mvcc_read_end(api->reader);
+    unlock_read(node_lock(api->node));
+}
+/* Needs: api__read_begin. */
+static inline revision api__revision(struct api *api)
+{
+    return mvcc_next_revision(node_mvcc(api->node)) - 1;
+}
+
+static inline void api__count(struct api *api, enum api_stat stat)
+{
+    atomic_fetch_add_explicit(&api->shared->stats[stat], 1,
+                              memory_order_relaxed);
+}
+static inline uint64_t api__stat(struct api *api, enum api_stat stat)
+{
+    return atomic_load_explicit(&api->shared->stats[stat],
+                                memory_order_relaxed);
+}
+
+/* ---- answer.c ------------------------------------------------------------ */
+
+/* The head of an answer while it is put together, on the caller's stack. */
+struct answer {
+    struct http_header headers[12];
+    size_t count;
+    char digits[96]; /* of the numbers among them */
+    size_t digit_count;
+};
+
+extern const struct slice api__type_json;
+extern const struct slice api__type_text;
+
+/* `type` with at == NULL: none. */
+void answer__init(struct answer *answer, struct api *api,
+                  struct http_exchange *exchange, struct slice type);
+void answer__add(struct answer *answer, struct slice name, struct slice value);
+void answer__add_number(struct answer *answer, struct slice name,
+                        uint64_t number);
+/* X-Etcd-Cluster-Id */
+void answer__add_cluster(struct answer *answer, struct api *api);
+/* What every answer about keys has; `log_index` 0: the node's. */
+void answer__init_keys(struct answer *answer, struct api *api,
+                       struct http_exchange *exchange, revision index,
+                       raft_index log_index, raft_term term);
+/* Answers with api->out. */
+void answer__send(const struct answer *answer, struct api *api,
+                  struct http_exchange *exchange, int status);
+
+/* Empties api->out and gives it, for a body to be written. */
+struct buf *api__body(struct api *api);
+/* Answers with api->out, of this type. */
+void api__respond(struct api *api, struct http_exchange *exchange, int status,
+                  struct slice type);
+/* A line of text. */
+void api__respond_text(struct api *api, struct http_exchange *exchange,
+                       int status, const char *text);
+/* {"message":...} */
+void api__respond_message(struct api *api, struct http_exchange *exchange,
+                          int status, const char *message);
+void api__respond_not_found(struct api *api, struct http_exchange *exchange);
+void api__respond_not_allowed(struct api *api, struct http_exchange *exchange,
+                              const char *allow);
+
+/* ---- cors.c -------------------------------------------------------------- */
+
+void api__add_cors(struct answer *answer, const struct api_shared *shared,
+                   const struct http_request *request);
+
+/* ---- errors.c ------------------------------------------------------------ */
+
+enum v2_code {
+    V2_PREV_VALUE_REQUIRED = 201,
+    V2_TTL_NAN = 202,
+    V2_INDEX_NAN = 203,
+    V2_INVALID_FIELD = 209,
+    V2_INVALID_FORM = 210,
+    V2_REFRESH_VALUE = 211,
+    V2_REFRESH_TTL_REQUIRED = 212,
+    V2_RAFT_INTERNAL = TREE_RAFT_INTERNAL,
+    V2_INDEX_CLEARED = TREE_INDEX_CLEARED,
+};
+
+struct v2_error {
+    int code; /* of enum v2_code or enum tree_error; 0: none */
+    struct slice cause;
+};
+
+/* Of this code: the message, the HTTP status. */
+const char *v2_error_text(int code);
+int v2_error_status(int code);
+/* Appends the JSON object and a newline. */
+void v2_error_write(struct buf *out, const struct v2_error *error,
+                    revision index);
+/* `status` 0: by the code. */
+void api__respond_error(struct api *api, struct http_exchange *exchange,
+                        int status, const struct v2_error *error,
+                        revision index);
+/* What the node says of a write that it didn't take, or the store of a read
+ * that went wrong. */
+void api__respond_failure(struct api *api, struct http_exchange *exchange,
+                          enum err err);
+
+/* ---- event_json.c -------------------------------------------------------- */
+
+/* Writes what of a node stands before its "nodes": from the brace on. */
+void json__node_begin(struct buf *out, const struct tree_node *node,
+                      bool with_value, struct clock *clock);
+/* And what stands behind: the indexes and the brace. */
+void json__node_end(struct buf *out, revision created, revision modified);
+void json__node(struct buf *out, const struct tree_node *node,
+                struct clock *clock);
+/* The object and a newline. */
+void json__event(struct buf *out, const struct tree_event *event,
+                 struct clock *clock);
+
+/* ---- keys.c -------------------------------------------------------------- */
+
+struct keys_params {
+    bool recursive;
+    bool wait;
+    bool dir;
+    bool stream;
+    bool refresh;
+    bool has_prev_exist;
+    bool prev_exist;
+    bool has_ttl;
+    bool no_value_on_success;
+    uint64_t ttl_s;
+    uint64_t prev_index;
+    uint64_t wait_index;
+    struct slice prev_value;
+    struct slice value;
+};
+
+/* `path` is what follows "/v2/keys", decoded and clean but for a '/' that it
+ * may end with. */
+void api__keys(struct api *api, struct http_exchange *exchange,
+               struct slice path);
+/* False: *error says what is wrong. */
+bool keys__form(struct http_exchange *exchange, struct form *form,
+                struct v2_error *error);
+bool keys__params(const struct form *form, bool is_get,
+                  struct keys_params *params, struct v2_error *error);
+/* The media type that says that a body is a form. An error's words are Go's,
+ * as etcd's clients know them.
+ * NULL: it is well written. */
+const char *media_type_parse(struct slice value, bool *is_form);
+
+void keys__read(struct api *api, struct http_exchange *exchange,
+                struct slice key, const struct keys_params *params);
+void keys__write(struct api *api, struct http_exchange *exchange,
+                 struct slice key, const struct keys_params *params);
+void keys__watch(struct api *api, struct http_exchange *exchange,
+                 struct slice key, const struct keys_params *params);
+/* Frees what no write uses any more. */
+void keys__free_spare(struct api *api);
+
+/* ---- listing.c ----------------------------------------------------------- */
+
+/* Answers with directory `key` as of the revision that is the newest one now.
+ * Needs: api__read_begin; it is ended here. */
+void api__list(struct api *api, struct http_exchange *exchange,
+               const struct tree_node *node, bool recursive);
+
+/* ---- told.c -------------------------------------------------------------- */
+
+/* What watchers are told of a record; stays until told__clear or the next
+ * record. */
+const struct told *api__told(struct api *api, const struct record *record,
+                             struct mvcc_commit *commit);
+void told__clear(struct told *told);
+
+/* ---- keys_watch.c -------------------------------------------------------- */
+
+/* Ends those whose event was sent. Needs: the hub is at rest, no lock. */
+void api__end_watches(struct api *api);
+/* Ends all. */
+void api__stop_watches(struct api *api);
+
+/* ---- pages --------------------------------------------------------------- */
+
+/* `rest`: what follows the route's path. */
+typedef void (*api_page)(struct api *api, struct http_exchange *exchange,
+                         struct slice rest);
+
+void api__home(struct api *api, struct http_exchange *exchange,
+               struct slice rest);
+void api__version(struct api *api, struct http_exchange *exchange,
+                  struct slice rest);
+void api__members(struct api *api, struct http_exchange *exchange,
+                  struct slice rest);
+void api__machines(struct api *api, struct http_exchange *exchange,
+                   struct slice rest);
+void api__leader(struct api *api, struct http_exchange *exchange,
+                 struct slice rest);
+void api__stats_self(struct api *api, struct http_exchange *exchange,
+                     struct slice rest);
+void api__stats_store(struct api *api, struct http_exchange *exchange,
+                      struct slice rest);
+void api__stats_leader(struct api *api, struct http_exchange *exchange,
+                       struct slice rest);
+void api__health(struct api *api, struct http_exchange *exchange,
+                 struct slice rest);
+void api__livez(struct api *api, struct http_exchange *exchange,
+                struct slice rest);
+void api__readyz(struct api *api, struct http_exchange *exchange,
+                 struct slice rest);
+void api__metrics(struct api *api, struct http_exchange *exchange,
+                  struct slice rest);
+void api__debug_vars(struct api *api, struct http_exchange *exchange,
+                     struct slice rest);
+void api__log_level(struct api *api, struct http_exchange *exchange,
+                    struct slice rest);
+void api__peer_members(struct api *api, struct http_exchange *exchange,
+                       struct slice rest);
+void api__admin_config(struct api *api, struct http_exchange *exchange,
+                       struct slice rest);
+void api__admin_machines(struct api *api, struct http_exchange *exchange,
+                         struct slice rest);
+
+/* members.c: a list joined with ',' as a JSON array of strings, or, where
+ * there is none, [] . */
+void json__urls(struct buf *out, const char *urls);
+/* stats.c: as etcd counts them. */
+const char *api__role_text(enum raft_role role);
+/* The machine as the host sees it; all zero where nobody does. */
+void api__machine(struct api *api, struct api_machine *out);
+
+/* ---- metrics.c ----------------------------------------------------------- */
+
+/* Counted for the whole process. */
+enum meter { METER_HEALTH_SUCCESS, METER_HEALTH_FAILURES, METER_COUNT };
+void meter__count(enum meter meter);
+/* How long a write took from its request to its answer. */
+void meter__write(int64_t took_ns);
+
+/* ---- api.c --------------------------------------------------------------- */
+
+enum {
+    METHOD_GET = 1 << HTTP_GET,
+    METHOD_HEAD = 1 << HTTP_HEAD,
+    METHOD_PUT = 1 << HTTP_PUT,
+    METHOD_POST = 1 << HTTP_POST,
+    METHOD_DELETE = 1 << HTTP_DELETE,
+    METHOD_ANY = 0xff,
+};
+
+struct route {
+    const char *path; /* with a '/' at its end: that, and all below it */
+    unsigned methods;
+    const char *allow; /* as the Allow header says it */
+    api_page page;
+};
+
+extern const struct route api__peer_routes[];
+extern const size_t api__peer_route_count;
+
+#endif

@@ -1,0 +1,53 @@
+/* GET of a file or a directory. The read is done here and now, under the
+ * shared lock: with one voter, what this member has applied is all there is,
+ * so quorum=true asks for nothing more. */
+#include "api/api_int.h"
+#include "base/check.h"
+
+#define APPEND(out, literal) buf_append(out, literal, sizeof(literal) - 1)
+
+static void write_file(struct api *api, const struct tree_node *node)
+{
+    struct buf *out = api__body(api);
+    APPEND(out, "{\"action\":\"get\",\"node\":");
+    json__node(out, node, api->shared->clock);
+    APPEND(out, "}\n");
+}
+
+static void respond_missing(struct api *api, struct http_exchange *exchange,
+                            enum tree_error code, struct slice cause,
+                            revision index)
+{
+    struct v2_error error = {.code = (int)code, .cause = cause};
+    api__count(api, API_GETS_FAIL);
+    api__respond_error(api, exchange, 0, &error, index);
+}
+
+void keys__read(struct api *api, struct http_exchange *exchange,
+                struct slice key, const struct keys_params *params)
+{
+    struct tree_node node;
+    struct slice cause;
+    struct answer answer;
+    enum tree_error error = TREE_NONE;
+    api__read_begin(api);
+    revision index = api__revision(api);
+    enum err err = tree_get(api->reader, key, 0, &node, &error, &cause);
+    if (err == ERR_OK && error == TREE_NONE) {
+        api__count(api, API_GETS_SUCCESS);
+        if (node.dir) {
+            api__list(api, exchange, &node, params->recursive);
+            return;
+        }
+        write_file(api, &node);
+    }
+    api__read_end(api);
+    if (err != ERR_OK) {
+        api__respond_failure(api, exchange, err);
+    } else if (error != TREE_NONE) {
+        respond_missing(api, exchange, error, cause, index);
+    } else {
+        answer__init_keys(&answer, api, exchange, index, 0, 0);
+        answer__send(&answer, api, exchange, 200);
+    }
+}

@@ -1,0 +1,229 @@
+/* PUT, POST and DELETE: a command for the node, and its answer.
+ *
+ *   keys__write --> node_submit            writer: on_done
+ *                                             | host's inbox
+ *   http_respond <-- api_answer <-------------'
+ *
+ * A write that was handed over is decided whether its client is still there
+ * or not; until then its `struct pending` is the node's. */
+#include "api/api_int.h"
+#include "base/check.h"
+
+struct pending {
+    struct node_request request;
+    struct api *api;
+    struct http_exchange *exchange; /* NULL: the client went away */
+    struct pending *next;           /* among the spare ones */
+    int64_t start_ns;
+    enum tree_op op;
+    bool no_value_on_success;
+};
+
+static struct pending *take_pending(struct api *api)
+{
+    struct pending *pending = api->spare;
+    if (pending == NULL) {
+        pending = mem_alloc(sizeof(*pending));
+    } else {
+        api->spare = pending->next;
+        api->spare_count--;
+    }
+    api->pending_count++;
+    return pending;
+}
+
+static void give_pending(struct api *api, struct pending *pending)
+{
+    CHECK_LT(0, api->pending_count);
+    api->pending_count--;
+    if (api->spare_count == API_SPARE_PENDING_MAX) {
+        mem_free(pending);
+        return;
+    }
+    pending->next = api->spare;
+    api->spare = pending;
+    api->spare_count++;
+}
+
+void keys__free_spare(struct api *api)
+{
+    while (api->spare != NULL) {
+        struct pending *next = api->spare->next;
+        mem_free(api->spare);
+        api->spare = next;
+    }
+    api->spare_count = 0;
+}
+
+/* ---- the command --------------------------------------------------------- */
+
+/* As etcd reads a PUT: prevExist first, then the comparisons. */
+static enum tree_op put_op(const struct keys_params *params)
+{
+    bool compares = params->prev_index != 0 || params->prev_value.size > 0;
+    if (params->has_prev_exist && !params->prev_exist) {
+        return TREE_CREATE;
+    }
+    if (compares) {
+        return TREE_COMPARE_AND_SWAP;
+    }
+    return params->has_prev_exist ? TREE_UPDATE : TREE_SET;
+}
+
+static enum tree_op op_of(enum http_method method,
+                          const struct keys_params *params)
+{
+    bool compares = params->prev_index != 0 || params->prev_value.size > 0;
+    if (method == HTTP_PUT) {
+        return put_op(params);
+    }
+    if (method == HTTP_POST) {
+        return TREE_CREATE_IN_ORDER;
+    }
+    CHECK_EQ(method, HTTP_DELETE);
+    return compares ? TREE_COMPARE_AND_DELETE : TREE_DELETE;
+}
+
+static struct tree_command command_of(enum tree_op op, struct slice key,
+                                      const struct keys_params *params)
+{
+    struct tree_command command = {.op = op, .path = key};
+    bool removes = op == TREE_DELETE || op == TREE_COMPARE_AND_DELETE;
+    if (!removes) {
+        command.value = params->value;
+        command.has_ttl = params->has_ttl;
+        command.ttl_s = params->ttl_s;
+    }
+    if (op == TREE_COMPARE_AND_SWAP || op == TREE_COMPARE_AND_DELETE) {
+        command.prev_value = params->prev_value;
+        command.prev_index = params->prev_index;
+    }
+    if (op == TREE_SET || op == TREE_UPDATE || op == TREE_COMPARE_AND_SWAP) {
+        command.refresh = params->refresh;
+    }
+    if (op == TREE_SET || op == TREE_CREATE || op == TREE_CREATE_IN_ORDER) {
+        command.dir = params->dir;
+    }
+    if (op == TREE_DELETE) {
+        command.recursive = params->recursive;
+        command.dir = params->dir || params->recursive;
+    }
+    return command;
+}
+
+/* ---- to the node --------------------------------------------------------- */
+
+static void on_gone(struct http_exchange *exchange)
+{
+    struct pending *pending = exchange->context;
+    pending->exchange = NULL;
+}
+
+/* On the writer's thread. */
+static void on_done(struct node_request *request)
+{
+    struct pending *pending = CONTAINER_OF(request, struct pending, request);
+    const struct api_config *config = &pending->api->config;
+    config->on_answer(config->context, request);
+}
+
+void keys__write(struct api *api, struct http_exchange *exchange,
+                 struct slice key, const struct keys_params *params)
+{
+    enum tree_op op = op_of(exchange->request.method, params);
+    struct command command = {
+        .type = COMMAND_TREE,
+        .tree = command_of(op, key, params),
+    };
+    struct pending *pending = take_pending(api);
+    *pending = (struct pending){
+        .request = {.command = command_encode(&command), .on_done = on_done},
+        .api = api,
+        .exchange = exchange,
+        .start_ns = clock_monotonic_ns(api->shared->clock),
+        .op = op,
+        .no_value_on_success = params->no_value_on_success,
+    };
+    exchange->context = pending;
+    exchange->on_gone = on_gone;
+    enum err err = node_submit(api->node, &pending->request);
+    if (err != ERR_OK) {
+        exchange->on_gone = NULL;
+        refbuf_unref(pending->request.command);
+        give_pending(api, pending);
+        api__respond_failure(api, exchange, err);
+    }
+}
+
+/* ---- and back ------------------------------------------------------------ */
+
+static void count_op(struct api *api, enum tree_op op, bool success)
+{
+    static const enum api_stat stats[][2] = {
+        [TREE_SET] = {API_SETS_FAIL, API_SETS_SUCCESS},
+        [TREE_CREATE] = {API_CREATE_FAIL, API_CREATE_SUCCESS},
+        [TREE_UPDATE] = {API_UPDATE_FAIL, API_UPDATE_SUCCESS},
+        [TREE_COMPARE_AND_SWAP] = {API_COMPARE_AND_SWAP_FAIL,
+                                   API_COMPARE_AND_SWAP_SUCCESS},
+        [TREE_DELETE] = {API_DELETE_FAIL, API_DELETE_SUCCESS},
+        [TREE_COMPARE_AND_DELETE] = {API_COMPARE_AND_DELETE_FAIL,
+                                     API_COMPARE_AND_DELETE_SUCCESS},
+        [TREE_CREATE_IN_ORDER] = {API_CREATE_FAIL, API_CREATE_SUCCESS},
+    };
+    CHECK(op >= TREE_SET && op <= TREE_CREATE_IN_ORDER);
+    api__count(api, stats[op][success]);
+}
+
+static void write_success(struct api *api, const struct tree_event *event,
+                          enum tree_op op, bool no_value)
+{
+    struct buf *out = api__body(api);
+    if (no_value && op != TREE_DELETE && op != TREE_COMPARE_AND_DELETE) {
+        buf_append_str(out, "{\"action\":\"");
+        buf_append_str(out, event->action);
+        buf_append_str(out, "\"}\n");
+    } else {
+        json__event(out, event, api->shared->clock);
+    }
+}
+
+/* Answers with what the tree said; `done` is a copy. */
+static void respond_result(struct api *api, const struct pending *done)
+{
+    const struct tree_result *result = &done->request.tree;
+    struct answer answer;
+    if (result->error != TREE_NONE) {
+        struct v2_error error = {.code = (int)result->error,
+                                 .cause = tree_result_cause(result)};
+        api__respond_error(api, done->exchange, 0, &error, result->index);
+        return;
+    }
+    write_success(api, &result->event, done->op, done->no_value_on_success);
+    answer__init_keys(&answer, api, done->exchange, result->index,
+                      done->request.index, done->request.term);
+    answer__send(&answer, api, done->exchange, result->created ? 201 : 200);
+}
+
+void api_answer(struct api *api, struct node_request *request)
+{
+    struct pending *pending = CONTAINER_OF(request, struct pending, request);
+    struct pending done = *pending;
+    enum err err = request->err;
+    CHECK(pending->api == api);
+    give_pending(api, pending);
+    meter__write(clock_monotonic_ns(api->shared->clock) - done.start_ns);
+    if (err == ERR_OK) {
+        count_op(api, done.op, done.request.tree.error == TREE_NONE);
+    }
+    if (done.exchange != NULL) {
+        done.exchange->on_gone = NULL;
+        if (err == ERR_OK) {
+            respond_result(api, &done);
+        } else {
+            api__respond_failure(api, done.exchange, err);
+        }
+    }
+    if (err == ERR_OK) {
+        tree_result_deinit(&done.request.tree);
+    }
+}

@@ -1,0 +1,16 @@
+/* The help texts. Pure. */
+#ifndef ETCHED_CMD_ETCHCTL_HELP_H
+#define ETCHED_CMD_ETCHCTL_HELP_H
+
+#include "base/bytes.h"
+#include "cmd/etchctl/command.h"
+
+enum { HELP_COLUMNS = 79 };
+
+/* All commands and the global flags. */
+void help_program(const char *program, struct buf *out);
+/* One command; `group` is the one that it belongs to, or NULL. */
+void help_command(const char *program, const struct command *group,
+                  const struct command *command, struct buf *out);
+
+#endif

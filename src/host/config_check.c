@@ -1,0 +1,305 @@
+/* What follows from several flags together, and what would be wrong to go on
+ * with: a cluster of several members, an election before its heartbeats. */
+#include "host/config_int.h"
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/time_text.h"
+
+static const int64_t hour_ns = 3600LL * 1000 * 1000 * 1000;
+enum { HEARTBEATS_PER_ELECTION = 5 };
+
+/* ---- name and directory ------------------------------------------------ */
+
+static enum err check_name(struct config_loader *loader)
+{
+    struct config *config = loader->config;
+    if (strpbrk(config->name, ",=/")) {
+        return config__refuse(loader, "name", ERR_INVALID,
+                              "\"%.60s\" has a \",\", \"=\" or \"/\" in it, "
+                              "which a name can't have",
+                              config->name);
+    }
+    if (!*config->data_dir) {
+        config->data_dir =
+            arena_printf(&config->arena, "%s.etcd", config->name);
+    }
+    return ERR_OK;
+}
+
+/* ---- the cluster ------------------------------------------------------- */
+
+/* How many names there are, and they themselves for the message. */
+static size_t count_members(struct config *config,
+                            const struct config_cluster *cluster,
+                            const char **names)
+{
+    size_t count = 0;
+    struct buf text = {0};
+    for (size_t i = 0; i < cluster->count; i++) {
+        bool is_new = true;
+        for (size_t j = 0; j < i; j++) {
+            is_new =
+                is_new && strcmp(cluster->at[i].name, cluster->at[j].name) != 0;
+        }
+        if (is_new) {
+            buf_printf(&text, "%s%s", count ? ", " : "", cluster->at[i].name);
+            count++;
+        }
+    }
+    buf_append_char(&text, '\0');
+    *names = arena_dup(&config->arena, text.at, text.size);
+    buf_deinit(&text);
+    return count;
+}
+
+static bool has_url(const struct config_cluster *cluster, const char *text)
+{
+    for (size_t i = 0; i < cluster->count; i++) {
+        if (strcmp(cluster->at[i].url.text, text) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* This member's URLs stand in two flags; they have to be the same ones, or
+ * come from the one that was given. */
+static enum err match_urls(struct config_loader *loader)
+{
+    struct config *config = loader->config;
+    const struct config_cluster *cluster = &config->initial_cluster;
+    struct config_urls *urls = &config->initial_advertise_peer_urls;
+    if (!config__is_given(loader, "initial-advertise-peer-urls")) {
+        urls->at =
+            arena_alloc(&config->arena, cluster->count * sizeof *urls->at);
+        urls->count = cluster->count;
+        for (size_t i = 0; i < cluster->count; i++) {
+            urls->at[i] = cluster->at[i].url;
+        }
+        return ERR_OK;
+    }
+    for (size_t i = 0; i < urls->count; i++) {
+        if (!has_url(cluster, urls->at[i].text)) {
+            return config__refuse(loader, "initial-cluster", ERR_INVALID,
+                                  "it has no %s=%s, as "
+                                  "--initial-advertise-peer-urls says",
+                                  config->name, urls->at[i].text);
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err check_given_cluster(struct config_loader *loader,
+                                    const char *text)
+{
+    struct config *config = loader->config;
+    struct config_cluster *cluster = &config->initial_cluster;
+    enum err err = config__parse_cluster(config, text, cluster);
+    if (err) {
+        return err_wrap(
+            err, "%s",
+            config__place(
+                loader,
+                config__setting(loader, config__flag("initial-cluster"))));
+    }
+    const char *names;
+    size_t count = count_members(config, cluster, &names);
+    CHECK_LT(0, count);
+    if (count > 1) {
+        return config__refuse(
+            loader, "initial-cluster", ERR_UNSUPPORTED,
+            "it has %zu members (%.100s); clusters of several come with a "
+            "later version, and to run alone in place of one would be wrong. "
+            "Give this member only, or leave the flag out",
+            count, names);
+    }
+    if (strcmp(names, config->name) != 0) {
+        return config__refuse(loader, "initial-cluster", ERR_INVALID,
+                              "its member is \"%.60s\", but this one's "
+                              "--name is \"%.60s\"",
+                              names, config->name);
+    }
+    return match_urls(loader);
+}
+
+static enum err check_cluster(struct config_loader *loader)
+{
+    struct config *config = loader->config;
+    config->initial_cluster_existing =
+        strcmp(config__text(loader, "initial-cluster-state"), "existing") == 0;
+    if (config__is_given(loader, "initial-cluster")) {
+        return check_given_cluster(loader,
+                                   config__text(loader, "initial-cluster"));
+    }
+    const struct config_urls *urls = &config->initial_advertise_peer_urls;
+    struct config_cluster *cluster = &config->initial_cluster;
+    cluster->at =
+        arena_alloc(&config->arena, urls->count * sizeof *cluster->at);
+    cluster->count = urls->count;
+    for (size_t i = 0; i < urls->count; i++) {
+        cluster->at[i] =
+            (struct config_peer){.name = config->name, .url = urls->at[i]};
+    }
+    return ERR_OK;
+}
+
+/* ---- times ------------------------------------------------------------- */
+
+/* Given by 0.4's name, whose defaults (50 and 200 ms) were 4 apart. */
+static bool is_old_name(const struct config_loader *loader, const char *flag)
+{
+    const struct config_setting *setting =
+        config__setting(loader, config__flag(flag));
+    return setting->rank != RANK_NONE &&
+           (strstr(setting->name, "peer") || strstr(setting->name, "PEER"));
+}
+
+static enum err check_election(struct config_loader *loader)
+{
+    struct config *config = loader->config;
+    int least = config->heartbeat_interval_ms * HEARTBEATS_PER_ELECTION;
+    if (config->election_timeout_ms >= least) {
+        return ERR_OK;
+    }
+    if (is_old_name(loader, "heartbeat-interval") ||
+        is_old_name(loader, "election-timeout")) {
+        config__warn(loader,
+                     "the election timeout of %d ms is raised to %d ms, 5 "
+                     "heartbeats of %d ms",
+                     config->election_timeout_ms, least,
+                     config->heartbeat_interval_ms);
+        config->election_timeout_ms = least;
+        return ERR_OK;
+    }
+    return config__refuse(loader, "election-timeout", ERR_INVALID,
+                          "%d ms is less than 5 times --heartbeat-interval, "
+                          "which is %d ms",
+                          config->election_timeout_ms,
+                          config->heartbeat_interval_ms);
+}
+
+/* ---- compaction -------------------------------------------------------- */
+
+static enum err check_period(struct config_loader *loader, const char *text)
+{
+    struct config *config = loader->config;
+    static const char *const flag = "auto-compaction-retention";
+    int64_t hours;
+    int64_t period;
+    if (slice_to_i64(slice_str(text), &hours)) {
+        if (hours < 0 || hours > INT64_MAX / hour_ns) {
+            return config__refuse(loader, flag, ERR_INVALID,
+                                  "\"%.60s\" is not a number of hours from 0 "
+                                  "up",
+                                  text);
+        }
+        period = hours * hour_ns;
+    } else if (!duration_from_text(slice_str(text), &period) || period < 0) {
+        return config__refuse(loader, flag, ERR_INVALID,
+                              "\"%.60s\" is neither a number of hours nor a "
+                              "duration such as 30m",
+                              text);
+    }
+    config->auto_compaction_mode =
+        period ? CONFIG_COMPACTION_PERIODIC : CONFIG_COMPACTION_OFF;
+    config->auto_compaction_period_ns = period;
+    return ERR_OK;
+}
+
+static enum err check_compaction(struct config_loader *loader)
+{
+    struct config *config = loader->config;
+    const char *mode = config__text(loader, "auto-compaction-mode");
+    const char *text = config__text(loader, "auto-compaction-retention");
+    config->auto_compaction_mode = CONFIG_COMPACTION_OFF;
+    if (strcmp(mode, "periodic") == 0) {
+        return check_period(loader, text);
+    }
+    if (strcmp(mode, "off") == 0) {
+        return ERR_OK;
+    }
+    CHECK(strcmp(mode, "revision") == 0);
+    int64_t revisions;
+    if (!slice_to_i64(slice_str(text), &revisions) || revisions < 0) {
+        return config__refuse(loader, "auto-compaction-retention", ERR_INVALID,
+                              "\"%.60s\" is not a number of revisions from 0 "
+                              "up",
+                              text);
+    }
+    if (revisions) {
+        config->auto_compaction_mode = CONFIG_COMPACTION_REVISION;
+        config->auto_compaction_revisions = revisions;
+    }
+    return ERR_OK;
+}
+
+/* ---- logging ----------------------------------------------------------- */
+
+static void resolve_log_level(struct config_loader *loader)
+{
+    static const char *const louder[] = {"v", "vv", "vvv", "debug"};
+    struct config *config = loader->config;
+    const char *text = config__text(loader, "log-level");
+    CHECK(log_level_from_text(slice_str(text), &config->log_level));
+    int level_source = config__source(loader, "log-level");
+    for (size_t i = 0; i < sizeof louder / sizeof louder[0]; i++) {
+        if (config__is_true(loader, louder[i]) &&
+            config__source(loader, louder[i]) > level_source) {
+            config->log_level = LOG_DEBUG;
+        }
+    }
+}
+
+static void resolve_log_outputs(struct config_loader *loader)
+{
+    struct config_list *outputs = &loader->config->log_outputs;
+    for (size_t i = 0; i < outputs->count; i++) {
+        const char *output = outputs->at[i];
+        if (strcmp(output, "default") == 0) {
+            outputs->at[i] = "stderr";
+        } else if (strcmp(output, "systemd/journal") == 0) {
+            /* The journal takes what a service writes there. */
+            outputs->at[i] = "stderr";
+            config__warn(loader, "the log goes to stderr, which a service's "
+                                 "journal takes, for systemd/journal");
+        }
+    }
+}
+
+/* ---- the rest ---------------------------------------------------------- */
+
+/* 0 stands for the default in etcd. */
+static void fill_zeros(struct config *config)
+{
+    if (config->snapshot_count == 0) {
+        config->snapshot_count = 10000;
+    }
+    if (config->backend_batch_interval_ms == 0) {
+        config->backend_batch_interval_ms = LIMIT_FLUSH_INTERVAL_MS;
+    }
+    if (config->backend_batch_limit == 0) {
+        config->backend_batch_limit = LIMIT_FLUSH_REVISIONS;
+    }
+}
+
+enum err config__check(struct config_loader *loader)
+{
+    fill_zeros(loader->config);
+    resolve_log_level(loader);
+    resolve_log_outputs(loader);
+    loader->config->log_format =
+        strcmp(config__text(loader, "log-format"), "json") == 0 ? LOG_JSON
+                                                                : LOG_TEXT;
+    enum err err = check_name(loader);
+    if (!err) {
+        err = check_cluster(loader);
+    }
+    if (!err) {
+        err = check_election(loader);
+    }
+    if (!err) {
+        err = check_compaction(loader);
+    }
+    return err;
+}

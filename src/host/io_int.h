@@ -1,0 +1,52 @@
+/* What io_thread.c and connection.c share. */
+#ifndef ETCHED_HOST_IO_INT_H
+#define ETCHED_HOST_IO_INT_H
+
+#include <pthread.h>
+#include <uv.h>
+
+#include "base/list.h"
+#include "host/io_thread.h"
+
+enum { IO_READ_BYTES = 64 * 1024, IO_DATE_BYTES = 32 };
+
+struct io_thread {
+    struct io_config config;
+    struct api *api;
+    struct http_server client_port;
+    struct http_server peer_port;
+    pthread_t thread;
+    uv_loop_t loop;
+    uv_async_t wake;
+    uv_prepare_t prepare;
+    uv_idle_t idle; /* runs while watchers are behind */
+    uv_timer_t sweep;
+    struct list connections;
+    struct list dirty; /* connections with something to send */
+    bool stopping;
+    int64_t stop_deadline_ms;
+    struct slice date;
+    char date_text[IO_DATE_BYTES];
+    char read_buffer[IO_READ_BYTES];
+
+    /* The inbox. */
+    struct queue answers;
+    struct queue posts; /* sockets, commits */
+    _Atomic bool posted;
+    _Atomic bool watching;
+    _Atomic bool stop_asked;
+};
+
+struct connection;
+
+/* connection.c: takes the socket. */
+void connection__open(struct io_thread *io, int fd, bool is_peer_port);
+/* Sends what waits; may close (and free) the connection. */
+void connection__flush_dirty(struct io_thread *io);
+/* Closes those whose time is up. */
+void connection__sweep(struct io_thread *io, int64_t now_ms);
+/* No new requests on any. */
+void connection__stop_all(struct io_thread *io);
+void connection__close_all(struct io_thread *io);
+
+#endif

@@ -1,0 +1,289 @@
+#include "host/io_thread.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "host/clock_posix.h"
+#include "host/io_int.h"
+
+/* What is posted to a thread's inbox beside answers. */
+struct post {
+    struct queue_link link;
+    int fd; /* >= 0: a socket; -1: commits */
+    bool is_peer_port;
+    size_t count;
+    struct mvcc_commit *commits[];
+};
+
+/* ---- posting: any thread ------------------------------------------------ */
+
+static void push(struct io_thread *io, struct queue *queue,
+                 struct queue_link *link)
+{
+    bool was_empty;
+    bool pushed = queue_push(queue, link, &was_empty);
+    /* Bounded by what is bounded elsewhere: proposals, connections, and
+     * commits by the proposals that make them. */
+    CHECK(pushed);
+    atomic_store_explicit(&io->posted, true, memory_order_release);
+}
+
+void io_thread_post_answer(struct io_thread *io, struct node_request *request)
+{
+    push(io, &io->answers, &request->link);
+}
+
+void io_thread_post_commits(struct io_thread *io,
+                            struct mvcc_commit *const *commits, size_t count)
+{
+    if (!atomic_load(&io->watching)) {
+        return;
+    }
+    struct post *post =
+        mem_alloc(sizeof(*post) + count * sizeof(post->commits[0]));
+    post->fd = -1;
+    post->count = count;
+    for (size_t i = 0; i < count; i++) {
+        post->commits[i] = mvcc_commit_ref(commits[i]);
+    }
+    push(io, &io->posts, &post->link);
+}
+
+void io_thread_adopt(struct io_thread *io, int fd, bool is_peer_port)
+{
+    struct post *post = mem_alloc(sizeof(*post));
+    CHECK(fd >= 0);
+    post->fd = fd;
+    post->is_peer_port = is_peer_port;
+    post->count = 0;
+    push(io, &io->posts, &post->link);
+    io_thread_wake(io);
+}
+
+void io_thread_wake(struct io_thread *io)
+{
+    if (atomic_exchange(&io->posted, false)) {
+        int failed = uv_async_send(&io->wake);
+        CHECK_EQ(failed, 0);
+    }
+}
+
+/* ---- the thread --------------------------------------------------------- */
+
+static void take_answers(struct io_thread *io)
+{
+    struct queue_link *link = queue_take_all(&io->answers);
+    while (link != NULL) {
+        struct queue_link *next = link->next;
+        api_answer(io->api, CONTAINER_OF(link, struct node_request, link));
+        link = next;
+    }
+}
+
+static void take_post(struct io_thread *io, struct post *post)
+{
+    if (post->fd >= 0) {
+        connection__open(io, post->fd, post->is_peer_port);
+    } else {
+        api_commits(io->api, post->commits, post->count);
+        for (size_t i = 0; i < post->count; i++) {
+            mvcc_commit_unref(post->commits[i]);
+        }
+    }
+    mem_free(post);
+}
+
+static void take_posts(struct io_thread *io)
+{
+    struct queue_link *link = queue_take_all(&io->posts);
+    while (link != NULL) {
+        struct queue_link *next = link->next;
+        take_post(io, CONTAINER_OF(link, struct post, link));
+        link = next;
+    }
+}
+
+static void begin_stop(struct io_thread *io)
+{
+    if (io->stopping || !atomic_load(&io->stop_asked)) {
+        return;
+    }
+    io->stopping = true;
+    io->stop_deadline_ms = (int64_t)uv_now(&io->loop) + io->config.stop_ms;
+    api_stop(io->api);
+    connection__stop_all(io);
+}
+
+/* All connections are done, or their time is up. A write that was handed over
+ * must come back in any case: its memory is the writer's until then. The
+ * handles stay open, since other threads may still want to wake this one. */
+static void end_stop(struct io_thread *io)
+{
+    bool late = (int64_t)uv_now(&io->loop) >= io->stop_deadline_ms;
+    if (!io->stopping || api_pending(io->api) > 0 ||
+        (!list_is_empty(&io->connections) && !late)) {
+        return;
+    }
+    connection__close_all(io);
+    uv_stop(&io->loop);
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    struct io_thread *io = CONTAINER_OF(wake, struct io_thread, wake);
+    take_answers(io);
+    take_posts(io);
+    begin_stop(io);
+}
+
+static void on_idle(uv_idle_t *idle)
+{
+    (void)idle; /* while it is active the loop does not sleep */
+}
+
+/* Before the loop sleeps: history for those behind, and what is to be sent. */
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct io_thread *io = CONTAINER_OF(prepare, struct io_thread, prepare);
+    bool more = api_catch_up(io->api);
+    connection__flush_dirty(io);
+    if (more) {
+        uv_idle_start(&io->idle, on_idle);
+    } else {
+        uv_idle_stop(&io->idle);
+    }
+    end_stop(io);
+}
+
+static void set_date(struct io_thread *io)
+{
+    time_t now = (time_t)(clock_wall_ns(clock_posix()) / 1000000000);
+    struct tm parts;
+    gmtime_r(&now, &parts);
+    size_t size = strftime(io->date_text, sizeof(io->date_text),
+                           "%a, %d %b %Y %H:%M:%S GMT", &parts);
+    io->date = slice_of(io->date_text, size);
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    struct io_thread *io = CONTAINER_OF(timer, struct io_thread, sweep);
+    set_date(io);
+    connection__sweep(io, (int64_t)uv_now(&io->loop));
+}
+
+static void *run(void *context)
+{
+    struct io_thread *io = context;
+    uv_run(&io->loop, UV_RUN_DEFAULT);
+    return NULL;
+}
+
+/* ---- starting and stopping: the main thread ------------------------------ */
+
+static void on_client_request(struct http_server *server,
+                              struct http_exchange *exchange)
+{
+    api_request(CONTAINER_OF(server, struct io_thread, client_port)->api,
+                exchange);
+}
+
+static void on_peer_request(struct http_server *server,
+                            struct http_exchange *exchange)
+{
+    api_peer_request(CONTAINER_OF(server, struct io_thread, peer_port)->api,
+                     exchange);
+}
+
+static void on_answer(void *context, struct node_request *request)
+{
+    io_thread_post_answer(context, request);
+}
+
+static void on_watching(void *context, bool watching)
+{
+    struct io_thread *io = context;
+    atomic_store(&io->watching, watching);
+}
+
+static void start_loop(struct io_thread *io)
+{
+    int failed = uv_loop_init(&io->loop);
+    CHECK_EQ(failed, 0);
+    failed = uv_async_init(&io->loop, &io->wake, on_wake);
+    CHECK_EQ(failed, 0);
+    uv_prepare_init(&io->loop, &io->prepare);
+    uv_prepare_start(&io->prepare, on_prepare);
+    uv_idle_init(&io->loop, &io->idle);
+    uv_timer_init(&io->loop, &io->sweep);
+    uv_timer_start(&io->sweep, on_sweep, 1000, 1000);
+}
+
+enum err io_thread_start(const struct io_config *config, struct io_thread **out)
+{
+    struct io_thread *io = mem_alloc_zero(sizeof(*io));
+    struct api_config api = {
+        .shared = config->shared,
+        .seed = config->seed,
+        .on_answer = on_answer,
+        .on_watching = on_watching,
+        .context = io,
+    };
+    io->config = *config;
+    enum err err = api_new(&api, &io->api);
+    if (err != ERR_OK) {
+        mem_free(io);
+        return err_wrap(err, "start an I/O thread");
+    }
+    io->client_port.on_request = on_client_request;
+    io->peer_port.on_request = on_peer_request;
+    list_init(&io->connections);
+    list_init(&io->dirty);
+    queue_init(&io->answers, SIZE_MAX);
+    queue_init(&io->posts, SIZE_MAX);
+    set_date(io);
+    start_loop(io);
+    int failed = pthread_create(&io->thread, NULL, run, io);
+    CHECK_EQ(failed, 0);
+    *out = io;
+    return ERR_OK;
+}
+
+void io_thread_stop(struct io_thread *io)
+{
+    atomic_store(&io->stop_asked, true);
+    atomic_store(&io->posted, true);
+    io_thread_wake(io);
+}
+
+bool io_thread_join(struct io_thread *io, int64_t wait_ms)
+{
+    struct timespec until;
+    int64_t until_ns = clock_wall_ns(clock_posix()) + wait_ms * 1000000;
+    CHECK_LE(0, wait_ms);
+    until.tv_sec = (time_t)(until_ns / 1000000000);
+    until.tv_nsec = (long)(until_ns % 1000000000);
+    int failed = pthread_timedjoin_np(io->thread, NULL, &until);
+    CHECK(failed == 0 || failed == ETIMEDOUT);
+    return failed == 0;
+}
+
+void io_thread_free(struct io_thread *io)
+{
+    uv_handle_t *handles[] = {
+        (uv_handle_t *)&io->wake, (uv_handle_t *)&io->prepare,
+        (uv_handle_t *)&io->idle, (uv_handle_t *)&io->sweep};
+    take_posts(io); /* a socket or commits that came too late */
+    connection__close_all(io);
+    for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++) {
+        uv_close(handles[i], NULL);
+    }
+    uv_run(&io->loop, UV_RUN_DEFAULT);
+    int failed = uv_loop_close(&io->loop);
+    CHECK_EQ(failed, 0);
+    api_free(io->api);
+    mem_free(io);
+}

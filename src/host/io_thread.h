@@ -1,0 +1,48 @@
+/* An I/O thread: a libuv loop, the connections that it owns, and the api
+ * that answers them. What other threads have for it comes through its inbox:
+ * sockets from the listener, answers and commits from the core thread. One
+ * wake-up serves all that gathered.
+ *
+ * Threads: io_thread_start, _stop, _join, _free: the main one. The posting
+ *          functions: any, until io_thread_free.
+ */
+#ifndef ETCHED_HOST_IO_THREAD_H
+#define ETCHED_HOST_IO_THREAD_H
+
+#include "api/api.h"
+#include "base/queue.h"
+#include "wire/http1.h"
+
+struct io_thread;
+
+struct io_config {
+    struct api_shared *shared;
+    uint64_t seed;
+    size_t body_bytes_max;
+    int64_t stop_ms; /* how long a stop waits for what is on its way */
+};
+
+enum err io_thread_start(const struct io_config *config,
+                         struct io_thread **out) MUST_USE;
+/* Asks it to stop: watches end, answers on their way are waited for. */
+void io_thread_stop(struct io_thread *io);
+/* Waits for its end, at most `wait_ms`. False: a write that it handed over has
+ * not come back yet. What is posted to it after its end is kept until
+ * io_thread_free. */
+bool io_thread_join(struct io_thread *io, int64_t wait_ms) MUST_USE;
+/* Frees it with all that it was left. Needs: it was joined, and nobody posts
+ * any more. */
+void io_thread_free(struct io_thread *io);
+
+/* A connected socket, which is the thread's from now on. */
+void io_thread_adopt(struct io_thread *io, int fd, bool is_peer_port);
+/* A write's answer. Seen after the next io_thread_wake. */
+void io_thread_post_answer(struct io_thread *io, struct node_request *request);
+/* Commits, if the thread has watchers; references are taken. Seen after the
+ * next io_thread_wake. */
+void io_thread_post_commits(struct io_thread *io,
+                            struct mvcc_commit *const *commits, size_t count);
+/* Wakes the thread if something was posted. */
+void io_thread_wake(struct io_thread *io);
+
+#endif
