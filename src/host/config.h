@@ -91,8 +91,6 @@ struct config {
     const char *name;
     const char *data_dir;
     const char *wal_dir; /* "": in data_dir */
-    int64_t snapshot_count;
-    bool snapshot; /* 0.4's -snapshot=false */
     int heartbeat_interval_ms;
     int election_timeout_ms;
     struct config_urls listen_client_urls;

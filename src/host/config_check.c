@@ -272,9 +272,6 @@ static void resolve_log_outputs(struct config_loader *loader)
 /* 0 stands for the default in etcd. */
 static void fill_zeros(struct config *config)
 {
-    if (config->snapshot_count == 0) {
-        config->snapshot_count = 10000;
-    }
     if (config->backend_batch_interval_ms == 0) {
         config->backend_batch_interval_ms = LIMIT_FLUSH_INTERVAL_MS;
     }

@@ -133,8 +133,6 @@ static void describe_member(struct description *to, const struct config *c)
     add_urls(to, "listen_client", &c->listen_client_urls);
     add_urls(to, "listen_peer", &c->listen_peer_urls);
     add_urls(to, "listen_metrics", &c->listen_metrics_urls);
-    add_number(to, "snapshot_count", c->snapshot_count);
-    add_number(to, "snapshot", c->snapshot);
     add_number(to, "heartbeat", c->heartbeat_interval_ms);
     add_number(to, "election", c->election_timeout_ms);
     add_number(to, "quota", c->quota_backend_bytes);

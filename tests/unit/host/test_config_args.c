@@ -28,8 +28,6 @@ static void nothing_given_serves_localhost(void **state)
     assert_string_equal(config.name, "default");
     assert_string_equal(config.data_dir, "default.etcd");
     assert_string_equal(config.wal_dir, "");
-    assert_int_equal(config.snapshot_count, 10000);
-    assert_true(config.snapshot);
     assert_int_equal(config.heartbeat_interval_ms, 100);
     assert_int_equal(config.election_timeout_ms, 1000);
     assert_int_equal(config.listen_client_urls.count, 1);
@@ -90,7 +88,9 @@ static void a_flag_has_several_forms(void **state)
         {.args = "--force-new-cluster=true", .wanted = "force_new_cluster=1"},
         {.args = "--force-new-cluster=T", .wanted = "force_new_cluster=1"},
         {.args = "--force-new-cluster=0", .wanted = ""},
-        {.args = "-snapshot=false", .wanted = "snapshot=0"},
+        {.args = "-snapshot=false",
+         .wanted = "! -snapshot: accepted for compatibility; it has no "
+                   "effect here"},
         {.args = "--quota-backend-bytes -1", .wanted = "quota=-1"},
         /* "" stands for the default. */
         {.args = "--name ''", .wanted = ""},
@@ -139,7 +139,9 @@ static void the_seeds_command_lines_work(void **state)
         {.args = "-max-retry-attempts 5",
          .wanted = "! --max-retry-attempts" LATER},
         {.args = "-retry-interval 2.5", .wanted = "! --retry-interval" LATER},
-        {.args = "-snapshot-count 500", .wanted = "snapshot_count=500"},
+        {.args = "-snapshot-count 500",
+         .wanted = "! -snapshot-count: accepted for compatibility; it has "
+                   "no effect here"},
         {.args = "-cluster-active-size 5",
          .wanted = "! --cluster-active-size" LATER},
         {.args = "-cluster-remove-delay 60",
@@ -203,7 +205,9 @@ static void the_oldest_names_work(void **state)
         {.args = "-m 1 -r 1 -maxsize 1",
          .wanted = "! -m" NO_EFFECT " ! -r" LATER " ! --maxsize" LATER},
         {.args = "-max-cluster-size 3", .wanted = "! --max-cluster-size" LATER},
-        {.args = "-snapshotCount 7", .wanted = "snapshot_count=7"},
+        {.args = "-snapshotCount 7",
+         .wanted = "! -snapshotCount: accepted for compatibility; it has "
+                   "no effect here"},
         {.args = "-peer-heartbeat-timeout 60", .wanted = "heartbeat=60"},
         {.args = "-C 10.0.0.1:7001", .wanted = "UNSUPPORTED: -C" ALONE},
         {.args = "-cpuprofile p -trace x -graphite-host h "

@@ -40,8 +40,12 @@ static void variables_of_0_4_work(void **state)
                    "advertise_client=http://10.0.0.1:4001"},
         {.env = "ETCD_VERBOSE=true", .wanted = "log_level=debug"},
         {.env = "ETCD_VERY_VERY_VERBOSE=1", .wanted = "log_level=debug"},
-        {.env = "ETCD_SNAPSHOTCOUNT=500", .wanted = "snapshot_count=500"},
-        {.env = "ETCD_SNAPSHOT=false", .wanted = "snapshot=0"},
+        {.env = "ETCD_SNAPSHOTCOUNT=500",
+         .wanted = "! ETCD_SNAPSHOTCOUNT: accepted for compatibility; "
+                   "it has no effect here"},
+        {.env = "ETCD_SNAPSHOT=false",
+         .wanted = "! ETCD_SNAPSHOT: accepted for compatibility; it has "
+                   "no effect here"},
         {.env = "ETCD_CORS=*", .wanted = "cors=*"},
         {.env = "ETCD_PEER_HEARTBEAT_INTERVAL=20 "
                 "ETCD_PEER_ELECTION_TIMEOUT=300",
