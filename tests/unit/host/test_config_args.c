@@ -89,7 +89,7 @@ static void a_flag_has_several_forms(void **state)
         {.args = "--force-new-cluster=T", .wanted = "force_new_cluster=1"},
         {.args = "--force-new-cluster=0", .wanted = ""},
         {.args = "-snapshot=false",
-         .wanted = "! -snapshot: accepted for compatibility; it has no "
+         .wanted = "! --snapshot: accepted for compatibility; it has no "
                    "effect here"},
         {.args = "--quota-backend-bytes -1", .wanted = "quota=-1"},
         /* "" stands for the default. */
@@ -140,7 +140,7 @@ static void the_seeds_command_lines_work(void **state)
          .wanted = "! --max-retry-attempts" LATER},
         {.args = "-retry-interval 2.5", .wanted = "! --retry-interval" LATER},
         {.args = "-snapshot-count 500",
-         .wanted = "! -snapshot-count: accepted for compatibility; it has "
+         .wanted = "! --snapshot-count: accepted for compatibility; it has "
                    "no effect here"},
         {.args = "-cluster-active-size 5",
          .wanted = "! --cluster-active-size" LATER},
@@ -206,7 +206,7 @@ static void the_oldest_names_work(void **state)
          .wanted = "! -m" NO_EFFECT " ! -r" LATER " ! --maxsize" LATER},
         {.args = "-max-cluster-size 3", .wanted = "! --max-cluster-size" LATER},
         {.args = "-snapshotCount 7",
-         .wanted = "! -snapshotCount: accepted for compatibility; it has "
+         .wanted = "! --snapshot-count: accepted for compatibility; it has "
                    "no effect here"},
         {.args = "-peer-heartbeat-timeout 60", .wanted = "heartbeat=60"},
         {.args = "-C 10.0.0.1:7001", .wanted = "UNSUPPORTED: -C" ALONE},
