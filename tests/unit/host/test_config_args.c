@@ -206,7 +206,7 @@ static void the_oldest_names_work(void **state)
          .wanted = "! -m" NO_EFFECT " ! -r" LATER " ! --maxsize" LATER},
         {.args = "-max-cluster-size 3", .wanted = "! --max-cluster-size" LATER},
         {.args = "-snapshotCount 7",
-         .wanted = "! --snapshot-count: accepted for compatibility; it has "
+         .wanted = "! --snapshotCount: accepted for compatibility; it has "
                    "no effect here"},
         {.args = "-peer-heartbeat-timeout 60", .wanted = "heartbeat=60"},
         {.args = "-C 10.0.0.1:7001", .wanted = "UNSUPPORTED: -C" ALONE},
@@ -224,7 +224,7 @@ static void flags_of_2_and_3_work(void **state)
 {
     (void)state;
     static const struct config_case cases[] = {
-        {.args = "--wal-dir /w --snapshot-count 0 --max-request-bytes 100 "
+        {.args = "--wal-dir /w --max-request-bytes 100 "
                  "--quota-backend-bytes 8589934592",
          .wanted = "wal_dir=/w quota=8589934592 max_request=100"},
         {.args = "--backend-batch-interval 50ms --backend-batch-limit 7",
