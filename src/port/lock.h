@@ -11,9 +11,18 @@ struct lock {
     void (*write_unlock)(struct lock *lock);
 };
 
-static inline void lock_read(struct lock *lock) { lock->read_lock(lock); }
-static inline void unlock_read(struct lock *lock) { lock->read_unlock(lock); }
-static inline void lock_write(struct lock *lock) { lock->write_lock(lock); }
+static inline void lock_read(struct lock *lock)
+{
+    lock->read_lock(lock);
+}
+static inline void unlock_read(struct lock *lock)
+{
+    lock->read_unlock(lock);
+}
+static inline void lock_write(struct lock *lock)
+{
+    lock->write_lock(lock);
+}
 static inline void unlock_write(struct lock *lock)
 {
     lock->write_unlock(lock);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/mem.h"
+#include "base/prng.h"
 #include "proto/pb.h"
 
 static void numbers_are_varints(void **state)
@@ -122,6 +124,71 @@ static void malformed_input_is_refused(void **state)
     }
 }
 
+/* Random fields, written and read back in order. */
+static void random_fields_come_back(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 500, FIELDS = 40 };
+    struct prng prng;
+    struct buf out = {0};
+    prng_init(&prng, 21);
+    for (int round = 0; round < ROUNDS; round++) {
+        uint64_t numbers[FIELDS];
+        size_t sizes[FIELDS];
+        buf_reset(&out);
+        for (uint32_t i = 0; i < FIELDS; i++) {
+            numbers[i] = prng_next(&prng) >> prng_below(&prng, 64);
+            sizes[i] = prng_below(&prng, 300);
+            char *text = mem_alloc(sizes[i] + 1);
+            memset(text, (int)('a' + i % 26), sizes[i] + 1);
+            pb_put_u64(&out, i + 1, numbers[i]);
+            pb_put_bytes_always(&out, 1000 + i, slice_of(text, sizes[i]));
+            mem_free(text);
+        }
+        struct pb_reader reader;
+        struct pb_field field;
+        pb_reader_init(&reader, buf_slice(&out));
+        for (uint32_t i = 0; i < FIELDS; i++) {
+            if (numbers[i] != 0) {
+                assert_true(pb_next(&reader, &field));
+                assert_int_equal(field.number, i + 1);
+                assert_true(field.value == numbers[i]);
+            }
+            assert_true(pb_next(&reader, &field));
+            assert_int_equal(field.number, 1000 + i);
+            assert_int_equal(field.bytes.size, sizes[i]);
+            assert_true(sizes[i] == 0 ||
+                        field.bytes.at[sizes[i] - 1] == (char)('a' + i % 26));
+        }
+        assert_false(pb_next(&reader, &field));
+        assert_false(reader.failed);
+    }
+    buf_deinit(&out);
+}
+
+/* Cut anywhere, the reader fails or ends early; it never reads on. */
+static void cut_anywhere_it_ends(void **state)
+{
+    (void)state;
+    struct buf out = {0};
+    pb_put_u64(&out, 1, 300);
+    pb_put_bytes(&out, 2, SLICE("some bytes"));
+    pb_put_u64(&out, 3, UINT64_MAX);
+    for (size_t size = 0; size < out.size; size++) {
+        struct pb_reader reader;
+        struct pb_field field;
+        size_t count = 0;
+        char *copy = mem_dup(out.at, size);
+        pb_reader_init(&reader, slice_of(copy, size));
+        while (pb_next(&reader, &field)) {
+            count++;
+        }
+        assert_true(count < 3);
+        mem_free(copy);
+    }
+    buf_deinit(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +198,8 @@ int main(void)
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(fixed_widths_are_read),
         cmocka_unit_test(malformed_input_is_refused),
+        cmocka_unit_test(random_fields_come_back),
+        cmocka_unit_test(cut_anywhere_it_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
