@@ -298,6 +298,11 @@ def relative_cause(cause, base):
     return relative_key(cause, base)
 
 
+def relative_index(target, base):
+    return re.sub(r"(?<=Index=)\d+",
+                  lambda m: str(shift(m.group(), base)), target)
+
+
 def shift(number, base):
     """0 is no index, and 1 one that is sent as it is."""
     return int(number) - base if int(number) > 1 else int(number)
@@ -308,7 +313,7 @@ def normal(answer, base, method, is_sorted):
     out = {"status": status,
            "type": headers.get("content-type"),
            "allow": headers.get("allow"),
-           "location": headers.get("location"),
+           "location": relative_index(headers.get("location", ""), base),
            "cluster": "x-etcd-cluster-id" in headers}
     if "x-etcd-index" in headers:
         out["index"] = shift(headers["x-etcd-index"], base)
