@@ -232,8 +232,9 @@ class Sequence:
         rng = self.rng
         if method != "DELETE":
             self.pick(params, "value", VALUES, 0.75)
-            self.pick(params, "ttl", ["100", "500", "10000", "", "abc", "-5",
-                                      "1.5", "100000000"], 0.18)
+            # Long ones: none may end while the sequences run.
+            self.pick(params, "ttl", ["20000", "50000", "70000", "", "abc",
+                                      "-5", "1.5", "100000000"], 0.18)
         self.good(params, "dir", 0.25 if method != "POST" else 0.1)
         if method == "DELETE":
             self.good(params, "recursive", 0.4)
@@ -282,7 +283,7 @@ def relative_node(node, base, is_sorted):
     if "expiration" in out:
         out["expiration"] = "there"
     if "ttl" in out:
-        out["ttl"] = "about " + str(round(out["ttl"] / 10))
+        out["ttl"] = "about " + str(round(out["ttl"] / 5000))
     if "nodes" in out:
         nodes = [relative_node(n, base, is_sorted) for n in out["nodes"]]
         if not is_sorted:
@@ -464,7 +465,16 @@ class Run:
         for server in self.servers:
             server.ask("DELETE",
                        f"/v2/keys{sequence.root}?recursive=true")
+            self.clear_root(server)
         return problem
+
+    def clear_root(self, server):
+        """Keys that were posted to the root itself."""
+        nodes = json.loads(server.ask("GET", "/v2/keys/")[2])["node"]
+        for node in nodes.get("nodes", []):
+            if re.fullmatch(r"/\d{20}", node["key"]):
+                server.ask("DELETE",
+                           f"/v2/keys{node['key']}?recursive=true")
 
 
 def report(method, both, theirs, ours, answers):
@@ -475,7 +485,7 @@ def report(method, both, theirs, ours, answers):
             lines.append(f"  {' ' * len(key)}  etched {ours.get(key)!r}")
     lines.append(f"  raw: etcd   {answers[0][2][:400]!r}")
     lines.append(f"       etched {answers[1][2][:400]!r}")
-    return "\n".join(lines)
+    return "\n".join(line[:600] for line in lines)
 
 
 def main():
