@@ -22,7 +22,7 @@ struct mvcc_flush {
 
     struct mvcc_commit **commits;
     size_t commit_count;
-    uint64_t commit_bytes;
+    uint64_t commit_bytes; /* known when they are written */
 
     struct meta_value **changes;
     size_t change_count;
@@ -34,6 +34,9 @@ struct mvcc_flush {
 };
 
 /* ---- begin --------------------------------------------------------------- */
+
+/* The lock is held: the commits themselves, which the processor's cache may
+ * have forgotten, are not looked at. */
 
 /* How many commits lead to the mark where this flush ends: as many as allowed
  * and more only where there is no mark before. */
@@ -55,15 +58,13 @@ static void take_commits(struct mvcc_flush *flush, size_t count)
     const struct tail *tail = &flush->mvcc->tail;
     flush->commits = mem_alloc(count * sizeof(*flush->commits));
     flush->commit_count = count;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         flush->commits[i] = tail__slot(tail, i)->commit;
-        flush->commit_bytes += flush->commits[i]->bytes;
-        CHECK_EQ(flush->commits[i]->main, tail->first + (revision)i);
-    }
     if (count == 0)
         return;
     const struct tail_slot *last = tail__slot(tail, count - 1);
     CHECK(last->marked);
+    CHECK_EQ(last->commit->main, tail->first + (revision)count - 1);
     flush->state.mark = last->mark;
     flush->state.main = last->commit->main;
     flush->state.time_ns = last->commit->time_ns;
@@ -138,14 +139,15 @@ struct mvcc_flush *mvcc_flush_begin(struct mvcc *mvcc, size_t commits_max)
 
 /* ---- write --------------------------------------------------------------- */
 
-static enum err write_commits(const struct mvcc_flush *flush,
-                              struct kv_txn *txn)
+static enum err write_commits(struct mvcc_flush *flush, struct kv_txn *txn)
 {
     struct kv *kv = flush->mvcc->kv;
     struct buf buf = {0};
     enum err err = ERR_OK;
+    flush->commit_bytes = 0;
     for (size_t i = 0; i < flush->commit_count && err == ERR_OK; i++) {
         const struct mvcc_commit *commit = flush->commits[i];
+        flush->commit_bytes += commit->bytes;
         for (uint32_t sub = 0; sub < commit->count && err == ERR_OK; sub++) {
             const struct record *record = &commit->records[sub];
             char key[RECORD_KEY_BYTES];

@@ -139,6 +139,16 @@ static struct entry *old_entry(const struct load *load,
     return gathered->mapped ? map_get(&gathered->map, record->key) : NULL;
 }
 
+static void note_leased(struct leased *leased, struct rev rev)
+{
+    if (leased->count == leased->capacity) {
+        leased->capacity = leased->capacity ? leased->capacity * 2 : 64;
+        leased->revs =
+            mem_realloc(leased->revs, leased->capacity * sizeof *leased->revs);
+    }
+    leased->revs[leased->count++] = rev;
+}
+
 static enum err load_record(struct load *load, struct slice key,
                             struct slice value)
 {
@@ -158,6 +168,8 @@ static enum err load_record(struct load *load, struct slice key,
     if (entry == NULL)
         entry = new_entry(load, gathered, record.key);
     revs__push(&load->mvcc->slab, entry, rev, record.create, record.version);
+    if (record.lease != 0)
+        note_leased(&load->mvcc->leased, rev);
     load->scanned += key.size + value.size;
     if (load->scanned >= FORGET_BYTES) {
         load->mvcc->kv->ops->forget(load->mvcc->kv);
@@ -278,4 +290,39 @@ enum err load__all(struct mvcc *mvcc)
         mem_trim();
     }
     return ERR_OK;
+}
+
+/* ---- leases --------------------------------------------------------------- */
+
+/* Most are of the past: a record lives if its key's newest is this one. */
+static enum err tell_leased(struct mvcc_reader *reader, struct rev rev,
+                            void (*each)(void *context,
+                                         const struct record *record),
+                            void *context)
+{
+    struct record record;
+    struct rev newest;
+    enum err err = mvcc_get_rev(reader, rev, &record);
+    if (err == ERR_NOT_FOUND || err == ERR_COMPACTED)
+        return ERR_OK;
+    if (err == ERR_OK)
+        err = mvcc_find(reader, record.table, record.key, 0, &newest);
+    if (err == ERR_OK && newest.main == rev.main && newest.sub == rev.sub)
+        each(context, &record);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err mvcc_each_leased(struct mvcc_reader *reader,
+                          void (*each)(void *context,
+                                       const struct record *record),
+                          void *context)
+{
+    struct leased *leased = &reader->mvcc->leased;
+    enum err err = ERR_OK;
+    CHECK(reader->reading);
+    for (size_t i = 0; i < leased->count && err == ERR_OK; i++)
+        err = tell_leased(reader, leased->revs[i], each, context);
+    mem_free(leased->revs);
+    *leased = (struct leased){0};
+    return err;
 }

@@ -69,6 +69,7 @@ void mvcc_close(struct mvcc *mvcc)
     compact__deinit(&mvcc->compaction);
     tail__deinit(&mvcc->tail);
     mem_free(mvcc->draft.records);
+    mem_free(mvcc->leased.revs);
     arena_deinit(&mvcc->draft.arena);
     meta__deinit(&mvcc->meta);
     for (unsigned i = 0; i < MVCC_TABLE_COUNT; i++)

@@ -124,6 +124,17 @@ enum err mvcc_open(const struct mvcc_config *config,
 /* What was not flushed is lost here (the log has it). */
 void mvcc_close(struct mvcc *mvcc);
 
+struct mvcc_reader;
+
+/* Calls `each` with each record that lives and has a lease, in the order of
+ * revisions: who keeps leases builds them again. Once, after mvcc_open and
+ * before the first write; what it took from the file is forgotten then.
+ * Errors: ERR_CORRUPT, ERR_IO. */
+enum err mvcc_each_leased(struct mvcc_reader *reader,
+                          void (*each)(void *context,
+                                       const struct record *record),
+                          void *context) MUST_USE;
+
 struct mvcc_status {
     revision current;
     revision compacted; /* history at or below it may be gone; 0: all there */
@@ -186,8 +197,6 @@ void mvcc_meta_each(const struct mvcc *mvcc, struct slice prefix,
                     void *context);
 
 /* ---- reading ------------------------------------------------------------ */
-
-struct mvcc_reader;
 
 /* One for each thread that reads (the writer has one too).
  * Errors: ERR_NO_MEMORY, ERR_FULL (too many readers). */

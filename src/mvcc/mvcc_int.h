@@ -142,6 +142,13 @@ void compact__deinit(struct compaction *compaction);
 
 /* ---- the store ----------------------------------------------------------- */
 
+/* The records with a lease that the file had when it was opened, in order:
+ * for mvcc_each_leased. */
+struct leased {
+    struct rev *revs;
+    size_t count, capacity;
+};
+
 struct mvcc {
     struct kv *kv;
     uint64_t seed;
@@ -164,6 +171,7 @@ struct mvcc {
     int64_t durable_time_ns;
     bool durable_finished; /* the compaction, with all its drops */
 
+    struct leased leased;
     bool flushing;
     atomic_uint readers;
     struct mvcc_reader *reader; /* the store's own, for mvcc_compact */

@@ -212,5 +212,6 @@ enum revs__rest revs__compact(struct slab *slab, struct entry *entry,
     --*budget;
     revs__deinit(slab, entry);
     entry->stamp = 0;
+    entry->sub = 0;
     return REVS_NONE;
 }

@@ -148,39 +148,19 @@ enum err tree_expire(struct tree *tree, lease_id lease, int64_t time_ns,
 
 /* ---- after a start ------------------------------------------------------- */
 
-static void restore(struct tree *tree, const struct record *record)
+static void restore(void *context, const struct record *record)
 {
+    struct tree *tree = context;
     int64_t expire_ns;
-    if (record->lease == 0)
-        return;
+    CHECK(record->lease != 0);
     if (record->expire_ns != 0)
         lease_set(tree->leases, record->lease, record->expire_ns);
     if (lease_get(tree->leases, record->lease, &expire_ns))
         lease_attach(tree->leases, record->lease, record->table, record->key);
 }
 
-static enum err restore_table(struct tree *tree, enum mvcc_table table)
-{
-    struct mvcc_walk walk;
-    struct slice key;
-    struct rev rev;
-    enum err err = mvcc_walk_init(&walk, tree->reader, table, slice_of("", 0),
-                                  slice_of(NULL, 0), 0);
-    while (err == ERR_OK) {
-        struct record record;
-        err = mvcc_walk_next(&walk, &key, &rev);
-        if (err == ERR_OK)
-            err = mvcc_get_rev(tree->reader, rev, &record);
-        if (err == ERR_OK)
-            restore(tree, &record);
-    }
-    return err == ERR_END ? ERR_OK : err;
-}
-
 enum err tree_restore_leases(struct tree *tree)
 {
-    enum err err = restore_table(tree, MVCC_KEYS);
-    if (err == ERR_OK)
-        err = restore_table(tree, MVCC_DIRS);
-    return err_wrap(err, "restore leases");
+    return err_wrap(mvcc_each_leased(tree->reader, restore, tree),
+                    "restore leases");
 }

@@ -80,9 +80,9 @@ static void test_keys_written_over_and_over(void **state)
     index__verify(&store->tables[MVCC_KEYS]);
     IS(count("", NULL, 0), "58");
     IS(key_history("/00008", 1), "10.0 53.0 END");
-    IS(key_history("/00029", 1), "31.0 74.0 97.0 120.0 133.0 END");
-    IS(get("/00029", 0), "x @133.0 create 31 version 5 prev 120.0");
-    IS(get("/00057", 0), "x @161.0 create 161 version 1");
+    IS(key_history("/00029", 1), "31.0 74.0 97.0 120.0 143.0 END");
+    IS(get("/00029", 0), "x @143.0 create 31 version 5 prev 120.0");
+    IS(get("/00057", 0), "x @171.0 create 171 version 1");
 }
 
 /* A key that comes back has no predecessor to tell that it was there. */
