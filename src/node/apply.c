@@ -138,6 +138,7 @@ static enum err apply_entry(struct node *node, const struct raft_entry *entry)
 
 static void tell_watchers(struct node *node)
 {
+    CHECK_LE(node->commit_count, node->commit_capacity);
     if (node->commit_count > 0) {
         node->config.on_commits(node->config.context, node->commits,
                                 node->commit_count);

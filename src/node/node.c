@@ -252,7 +252,9 @@ int64_t node_deadline_ms(const struct node *node)
     if (node->behind) {
         return now_ms + NODE_BACKEND_WAIT_MS;
     }
-    if (node->backlog != NULL || node->compacting) {
+    /* What came while there was a backlog has woken the writer already. */
+    if (node->backlog != NULL || queue_count(&node->queue) > 0 ||
+        node->compacting) {
         return now_ms;
     }
     int64_t deadline_ms = lease_deadline_ms(node, now_ms);
@@ -269,7 +271,8 @@ int64_t node_deadline_ms(const struct node *node)
 enum err node_submit(struct node *node, struct node_request *request)
 {
     bool was_empty = false;
-    CHECK(request->command != NULL);
+    CHECK(request->command != NULL && request->on_done != NULL);
+    request->tree = (struct tree_result){0};
     if (!queue_push(&node->queue, &request->link, &was_empty)) {
         return err_set(ERR_FULL, "too many requests wait");
     }

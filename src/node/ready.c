@@ -126,6 +126,8 @@ enum err node__ready(struct node *node)
     enum err err = ERR_OK;
     while (err == ERR_OK && has_work(&node->update)) {
         struct raft_update update = node->update;
+        CHECK_LE(update.persist_from, update.persist_to);
+        CHECK_LE(update.apply_from, update.apply_to);
         note_role(node);
         raft_update_init(&node->update);
         err = persist(node, &update);
@@ -148,10 +150,7 @@ void node__batch_add(struct node *node, struct node_request *request,
     if (now_ns > node->time_ns) {
         node->time_ns = now_ns;
     }
-    if (request != NULL) {
-        CHECK(request->command == NULL);
-        request->tree = (struct tree_result){0};
-    }
+    CHECK(request == NULL || request->command == NULL);
     batch->requests[batch->count] = request;
     batch->entries[batch->count] = (struct raft_entry){
         .type = RAFT_ENTRY_COMMAND,
@@ -207,6 +206,7 @@ enum err node__run_batch(struct node *node)
     if (batch->count == 0) {
         return ERR_OK;
     }
+    CHECK_LE(batch->count, LIMIT_BATCH_ENTRIES_MAX);
     enum err err = reserve(node);
     if (err != ERR_OK) {
         refuse_batch(node, err);

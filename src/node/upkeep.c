@@ -54,6 +54,7 @@ static revision compaction_target(struct node *node, int64_t now_ns)
     struct mvcc_status status;
     revision at = 0;
     mvcc_status(node->mvcc, &status);
+    CHECK_LE(status.compacted, status.current);
     if (node->config.compaction == NODE_COMPACTION_REVISION) {
         at = status.current - keep;
         return at - status.compacted > keep / NODE_COMPACTION_PARTS ? at : 0;

@@ -1,0 +1,107 @@
+/* Commands out of a log whose checksums are right, but whose bytes may be any:
+ * another version wrote them. What is read is in bounds, and the same when it
+ * is written and read again. */
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "proto/command.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+static void check_inside(struct slice part, struct slice whole)
+{
+    CHECK(part.size == 0 || (part.at >= whole.at &&
+                             part.at + part.size <= whole.at + whole.size));
+}
+
+static bool same_tree(const struct tree_command *a,
+                      const struct tree_command *b)
+{
+    return a->op == b->op && slice_eq(a->path, b->path) &&
+           slice_eq(a->value, b->value) && a->dir == b->dir &&
+           a->recursive == b->recursive && a->refresh == b->refresh &&
+           a->has_ttl == b->has_ttl && a->ttl_s == b->ttl_s &&
+           slice_eq(a->prev_value, b->prev_value) &&
+           a->prev_index == b->prev_index;
+}
+
+static bool same_expire(const struct expire_command *a,
+                        const struct expire_command *b)
+{
+    bool same = a->count == b->count;
+    for (size_t i = 0; i < a->count && same; i++)
+        same = a->leases[i] == b->leases[i];
+    return same;
+}
+
+static bool same(const struct command *a, const struct command *b)
+{
+    if (a->type != b->type)
+        return false;
+    switch (a->type) {
+    case COMMAND_TREE:
+        return same_tree(&a->tree, &b->tree);
+    case COMMAND_EXPIRE:
+        return same_expire(&a->expire, &b->expire);
+    case COMMAND_COMPACT:
+        return a->compact == b->compact;
+    case COMMAND_PUBLISH:
+        return a->publish.member == b->publish.member &&
+               slice_eq(a->publish.name, b->publish.name) &&
+               slice_eq(a->publish.client_urls, b->publish.client_urls);
+    }
+    UNREACHABLE();
+}
+
+static void check_bounds(const struct command *command, struct slice input)
+{
+    if (command->type == COMMAND_TREE) {
+        CHECK(command->tree.path.size > 0 && command->tree.path.at[0] == '/');
+        CHECK(command->tree.op >= TREE_SET &&
+              command->tree.op <= TREE_CREATE_IN_ORDER);
+        check_inside(command->tree.path, input);
+        check_inside(command->tree.value, input);
+        check_inside(command->tree.prev_value, input);
+    } else if (command->type == COMMAND_EXPIRE) {
+        CHECK_LE(command->expire.count, input.size);
+    } else if (command->type == COMMAND_PUBLISH) {
+        CHECK_NE(command->publish.member, 0);
+        check_inside(command->publish.name, input);
+        check_inside(command->publish.client_urls, input);
+    }
+}
+
+/* Lease 0 is none: nobody writes it. */
+static bool is_writable(const struct command *command)
+{
+    bool writable = true;
+    if (command->type == COMMAND_EXPIRE)
+        for (size_t i = 0; i < command->expire.count; i++)
+            writable &= command->expire.leases[i] != 0;
+    return writable;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    struct arena arena;
+    struct command command;
+    struct command again;
+    struct slice input = slice_of(bytes, size);
+    arena_init(&arena, 0);
+    enum err err = command_decode(input, &arena, &command);
+    CHECK(err == ERR_OK || err == ERR_CORRUPT || err == ERR_UNSUPPORTED);
+    if (err == ERR_OK) {
+        check_bounds(&command, input);
+        if (is_writable(&command)) {
+            struct refbuf *written = command_encode(&command);
+            err = command_decode(slice_of(written->bytes, written->size),
+                                 &arena, &again);
+            CHECK_EQ(err, ERR_OK);
+            CHECK(same(&command, &again));
+            refbuf_unref(written);
+        }
+    }
+    arena_deinit(&arena);
+    return 0;
+}
