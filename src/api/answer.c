@@ -63,6 +63,7 @@ void answer__send(const struct answer *answer, struct api *api,
                   struct http_exchange *exchange, int status)
 {
     CHECK(!api->reading);
+    CHECK(status >= 200 && status < 600);
     http_respond(exchange, status, answer->headers, answer->count,
                  buf_slice(&api->out));
     if (api->out.capacity > API_OUT_BYTES_KEPT) {

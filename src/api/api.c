@@ -3,7 +3,7 @@
 #include "api/api_int.h"
 #include "base/check.h"
 
-/* ---- the routes of the client port --------------------------------------- */
+/* ---- the routes of the client port -------------------------------------- */
 
 static const struct route client_routes[] = {
     {"/", METHOD_GET | METHOD_HEAD, "GET,HEAD", api__home},
@@ -70,7 +70,7 @@ static void serve_page(struct api *api, struct http_exchange *exchange,
     api__respond_not_found(api, exchange);
 }
 
-/* ---- paths --------------------------------------------------------------- */
+/* ---- paths -------------------------------------------------------------- */
 
 static void append_html(struct buf *out, struct slice text)
 {
@@ -159,12 +159,13 @@ static bool read_path(struct api *api, struct http_exchange *exchange,
     return false;
 }
 
-/* ---- requests ------------------------------------------------------------ */
+/* ---- requests ----------------------------------------------------------- */
 
 /* False where it was answered already. */
 static bool begin_request(struct api *api, struct http_exchange *exchange,
                           struct slice *path)
 {
+    CHECK(!api->reading && exchange->on_gone == NULL);
     api__count(api, API_REQUESTS);
     if (api->stopping) {
         api__respond_message(api, exchange, 503, "etcdserver: server stopped");
@@ -210,7 +211,7 @@ void api_peer_request(struct api *api, struct http_exchange *exchange)
     }
 }
 
-/* ---- a thread's api ------------------------------------------------------ */
+/* ---- a thread's api ----------------------------------------------------- */
 
 static void set_ids(struct api *api)
 {
@@ -269,6 +270,7 @@ void api_free(struct api *api)
 
 void api_stop(struct api *api)
 {
+    CHECK(!api->reading);
     api->stopping = true;
     api__stop_watches(api);
 }

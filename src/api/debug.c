@@ -56,7 +56,7 @@ void api__debug_vars(struct api *api, struct http_exchange *exchange,
     api__respond(api, exchange, 200, SLICE("application/json; charset=utf-8"));
 }
 
-/* ---- /config/local/log ---------------------------------------------------- */
+/* ---- /config/local/log -------------------------------------------------- */
 
 static bool to_level(struct slice text, enum log_level *out)
 {

@@ -7,6 +7,7 @@
  * The root has no key. A directory has no value; neither has a node that is
  * no more. */
 #include "api/api_int.h"
+#include "base/check.h"
 #include "base/time_text.h"
 #include "doc/json_write.h"
 
@@ -34,6 +35,7 @@ void json__node_begin(struct buf *out, const struct tree_node *node,
                       bool with_value, struct clock *clock)
 {
     bool is_root = node->key.size == 1;
+    CHECK(node->key.size > 0 && node->key.at[0] == '/');
     buf_append_char(out, '{');
     if (!is_root) {
         APPEND(out, "\"key\":");

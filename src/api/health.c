@@ -9,7 +9,7 @@
 #include "api/api_int.h"
 #include "doc/json_write.h"
 
-/* ---- /health ------------------------------------------------------------- */
+/* ---- /health ------------------------------------------------------------ */
 
 /* True when `query` has exclude=`what`. */
 static bool is_excluded(const struct form *form, const char *what)
@@ -58,7 +58,7 @@ void api__health(struct api *api, struct http_exchange *exchange,
     api__respond(api, exchange, reason == NULL ? 200 : 503, api__type_text);
 }
 
-/* ---- /livez and /readyz --------------------------------------------------- */
+/* ---- /livez and /readyz ------------------------------------------------- */
 
 struct check {
     const char *name;

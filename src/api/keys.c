@@ -1,5 +1,6 @@
 /* /v2/keys: the key that a request is about, and who handles it. */
 #include "api/api_int.h"
+#include "base/check.h"
 
 /* True for a key that can be one. What v2 tells of it goes to logs, listings
  * and JSON, so it is text; and it is no longer and no deeper than what the
@@ -49,6 +50,7 @@ void api__keys(struct api *api, struct http_exchange *exchange,
     struct v2_error error;
     bool is_get = exchange->request.method == HTTP_GET;
     struct slice key = path.size == 0 ? SLICE("/") : path;
+    CHECK(key.at[0] == '/');
     if (key.size > 1 && key.at[key.size - 1] == '/') {
         key.size--;
     }

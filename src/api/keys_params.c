@@ -3,7 +3,7 @@
 #include "api/api_int.h"
 #include "base/check.h"
 
-/* ---- the body's type ----------------------------------------------------- */
+/* ---- the body's type ---------------------------------------------------- */
 
 static bool is_token_char(char c)
 {
@@ -121,7 +121,7 @@ const char *media_type_parse(struct slice value, bool *is_form)
     return error;
 }
 
-/* ---- the form ------------------------------------------------------------ */
+/* ---- the form ----------------------------------------------------------- */
 
 static bool bad_form(struct http_exchange *exchange, const char *why,
                      struct v2_error *error)
@@ -157,7 +157,7 @@ bool keys__form(struct http_exchange *exchange, struct form *form,
     return true;
 }
 
-/* ---- its fields ---------------------------------------------------------- */
+/* ---- its fields --------------------------------------------------------- */
 
 static bool refuse(struct v2_error *error, int code, struct slice cause)
 {

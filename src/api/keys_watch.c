@@ -47,20 +47,27 @@ static void set_watching(struct api *api, bool watching)
     }
 }
 
+static void discount(struct api *api)
+{
+    uint64_t before = atomic_fetch_sub_explicit(
+        &api->shared->stats[API_WATCHERS], 1, memory_order_relaxed);
+    CHECK_LT(0, before);
+}
+
 /* Needs: it is not in the hub. */
 static void watch_free(struct watch *watch)
 {
     struct api *api = watch->api;
     list_remove(&watch->link);
     mem_free(watch);
-    atomic_fetch_sub_explicit(&api->shared->stats[API_WATCHERS], 1,
-                              memory_order_relaxed);
+    discount(api);
     if (list_is_empty(&api->watches) && list_is_empty(&api->ended)) {
+        CHECK_EQ(watch_hub_count(api->hub), 0);
         set_watching(api, false);
     }
 }
 
-/* ---- its end ------------------------------------------------------------- */
+/* ---- its end ------------------------------------------------------------ */
 
 /* Needs: it is not in the hub. */
 static void move_to_ended(struct watch *watch)
@@ -79,6 +86,7 @@ static void on_gone(struct http_exchange *exchange)
 static void on_drained(struct http_exchange *exchange)
 {
     struct watch *watch = exchange->context;
+    CHECK(watch->exchange == exchange && watch->stream);
     watch_resume(watch->api->hub, &watch->watcher);
 }
 
@@ -131,6 +139,7 @@ void api__end_watches(struct api *api)
 
 void api__stop_watches(struct api *api)
 {
+    CHECK(list_is_empty(&api->ended));
     LIST_EACH (link, &api->watches) {
         struct watch *watch = CONTAINER_OF(link, struct watch, link);
         watch_hub_remove(api->hub, &watch->watcher);
@@ -139,7 +148,7 @@ void api__stop_watches(struct api *api)
     api__end_watches(api);
 }
 
-/* ---- events -------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------- */
 
 static bool is_at_or_below(struct slice path, struct slice key)
 {
@@ -157,6 +166,7 @@ static void end_with(struct watch *watch, bool failed)
 static void send_event(struct watch *watch, struct refbuf *json)
 {
     struct api *api = watch->api;
+    CHECK(json != NULL && json->size > 0);
     api__count(api, API_EVENTS_SENT);
     http_send_shared(watch->exchange, json);
     if (!watch->stream) {
@@ -199,6 +209,7 @@ static void on_event(struct watcher *watcher, const struct record *record,
 static void on_compacted(struct watcher *watcher, revision compacted)
 {
     struct watch *watch = watch_of(watcher);
+    CHECK_LE(watcher->next, compacted);
     watch->compacted = compacted;
     move_to_ended(watch);
 }
@@ -206,6 +217,7 @@ static void on_compacted(struct watcher *watcher, revision compacted)
 void api_commits(struct api *api, struct mvcc_commit *const *commits,
                  size_t count)
 {
+    CHECK(!api->reading);
     for (size_t i = 0; i < count && watch_hub_count(api->hub) > 0; i++) {
         watch_hub_commit(api->hub, commits[i]);
     }
@@ -224,7 +236,7 @@ bool api_catch_up(struct api *api)
     return more;
 }
 
-/* ---- its beginning ------------------------------------------------------- */
+/* ---- its beginning ------------------------------------------------------ */
 
 static struct watch *watch_new(struct api *api, struct http_exchange *exchange,
                                struct slice key,
@@ -267,8 +279,7 @@ static bool admit(struct api *api, struct http_exchange *exchange)
         .code = V2_RAFT_INTERNAL,
         .cause = SLICE("etcdserver: too many watchers"),
     };
-    atomic_fetch_sub_explicit(&shared->stats[API_WATCHERS], 1,
-                              memory_order_relaxed);
+    discount(api);
     api__respond_error(api, exchange, 503, &error, progress.revision);
     return false;
 }
@@ -281,8 +292,7 @@ static void respond_cleared(struct api *api, struct http_exchange *exchange,
         .code = V2_INDEX_CLEARED,
         .cause = cleared_cause(exchange->arena, compacted + 1, wanted),
     };
-    atomic_fetch_sub_explicit(&api->shared->stats[API_WATCHERS], 1,
-                              memory_order_relaxed);
+    discount(api);
     if (list_is_empty(&api->watches)) {
         set_watching(api, false);
     }

@@ -55,7 +55,7 @@ void keys__free_spare(struct api *api)
     api->spare_count = 0;
 }
 
-/* ---- the command --------------------------------------------------------- */
+/* ---- the command -------------------------------------------------------- */
 
 /* As etcd reads a PUT: prevExist first, then the comparisons. */
 static enum tree_op put_op(const struct keys_params *params)
@@ -111,11 +111,12 @@ static struct tree_command command_of(enum tree_op op, struct slice key,
     return command;
 }
 
-/* ---- to the node --------------------------------------------------------- */
+/* ---- to the node -------------------------------------------------------- */
 
 static void on_gone(struct http_exchange *exchange)
 {
     struct pending *pending = exchange->context;
+    CHECK(pending->exchange == exchange);
     pending->exchange = NULL;
 }
 
@@ -155,7 +156,7 @@ void keys__write(struct api *api, struct http_exchange *exchange,
     }
 }
 
-/* ---- and back ------------------------------------------------------------ */
+/* ---- and back ----------------------------------------------------------- */
 
 static void count_op(struct api *api, enum tree_op op, bool success)
 {

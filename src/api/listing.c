@@ -36,6 +36,7 @@ struct listing {
 
 static void open_level(struct listing *listing, const struct tree_node *node)
 {
+    CHECK(node->dir && listing->depth < LIMIT_PATH_DEPTH_MAX);
     if (listing->depth == listing->capacity) {
         listing->capacity = listing->capacity * 2 + 4;
         listing->levels = mem_realloc(listing->levels,
@@ -121,7 +122,7 @@ static enum err write_piece(struct listing *listing, struct buf *out)
     return ERR_END;
 }
 
-/* ---- the pieces after the first ------------------------------------------ */
+/* ---- the pieces after the first ----------------------------------------- */
 
 static void listing_free(struct listing *listing)
 {
@@ -138,6 +139,7 @@ static enum http_more produce(struct http_exchange *exchange, void *context,
                               struct buf *out)
 {
     struct listing *listing = context;
+    CHECK(exchange->context == listing && listing->depth > 0);
     api__read_begin(listing->api);
     enum err err = write_piece(listing, out);
     api__read_end(listing->api);

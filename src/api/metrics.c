@@ -4,9 +4,10 @@
  *
  * Threads: the meters count for the whole process. */
 #include "api/api_int.h"
+#include "base/check.h"
 #include "base/version.h"
 
-/* ---- meters -------------------------------------------------------------- */
+/* ---- meters ------------------------------------------------------------- */
 
 static _Atomic uint64_t meters[METER_COUNT];
 
@@ -30,6 +31,7 @@ static uint64_t get(_Atomic uint64_t *from)
 
 void meter__count(enum meter meter)
 {
+    CHECK_LT(meter, METER_COUNT);
     add(&meters[meter], 1);
 }
 
@@ -46,7 +48,7 @@ void meter__write(int64_t took_ns)
     add(&writes.sum_ns, ns);
 }
 
-/* ---- the text ------------------------------------------------------------ */
+/* ---- the text ----------------------------------------------------------- */
 
 static void head(struct buf *out, const char *name, const char *type,
                  const char *help)
@@ -99,7 +101,7 @@ static void timed(struct buf *out, const char *name, uint64_t count,
                name, (unsigned long long)count);
 }
 
-/* ---- of the server -------------------------------------------------------- */
+/* ---- of the server ------------------------------------------------------ */
 
 static void write_server(struct api *api, struct buf *out)
 {
@@ -147,7 +149,7 @@ static void write_server(struct api *api, struct buf *out)
                id, progress.no_space);
 }
 
-/* ---- of the disk ---------------------------------------------------------- */
+/* ---- of the disk -------------------------------------------------------- */
 
 static void write_disk(struct api *api, struct buf *out)
 {
@@ -171,7 +173,7 @@ static void write_disk(struct api *api, struct buf *out)
             "Groups of writes that shared one sync.");
 }
 
-/* ---- of the store --------------------------------------------------------- */
+/* ---- of the store ------------------------------------------------------- */
 
 static void write_store(struct api *api, struct buf *out)
 {
@@ -201,7 +203,7 @@ static void write_store(struct api *api, struct buf *out)
           "Commits that are not in the store's file yet.");
 }
 
-/* ---- of v2 ---------------------------------------------------------------- */
+/* ---- of v2 -------------------------------------------------------------- */
 
 struct action {
     const char *name;
@@ -289,7 +291,7 @@ static void write_http(struct api *api, struct buf *out)
             api__stat(api, API_EVENTS_SENT), "Events sent to watchers.");
 }
 
-/* ---- of the process ------------------------------------------------------- */
+/* ---- of the process ----------------------------------------------------- */
 
 static void write_process(struct api *api, struct buf *out)
 {

@@ -26,6 +26,7 @@ static void render(struct api *api, const struct record *record,
     if (told->err != ERR_OK || !told->told) {
         return;
     }
+    CHECK_EQ(told->event.main, record->rev.main);
     struct buf *out = api__body(api);
     json__event(out, &event, api->shared->clock);
     told->json = refbuf_dup(out->at, out->size);

@@ -16,7 +16,15 @@
 #include "base/mem.h"
 #include "host/io_int.h"
 
-enum { SLICES_MAX = 16 };
+enum {
+    SLICES_MAX = 16,
+    /* What one connection is sent in one turn of the loop: while a client
+     * takes a large listing as fast as it is made, others are served too. */
+    TURN_BYTES_MAX = 64 * 1024,
+    /* What the system keeps of it beyond what is on its way to the client:
+     * megabytes for each client that doesn't read would be lost memory. */
+    UNSENT_BYTES_MAX = 256 * 1024,
+};
 
 struct connection {
     uv_poll_t poll; /* first: libuv hands it back */
@@ -76,11 +84,13 @@ static int64_t now_of(const struct connection *connection)
     return (int64_t)uv_now(&connection->io->loop);
 }
 
-/* Sends until all is gone (true) or the socket takes no more. */
+/* Sends until all is gone (true), the socket takes no more, or its turn is
+ * over. */
 static bool send_waiting(struct connection *connection, bool *broken)
 {
     struct slice slices[SLICES_MAX];
     struct iovec vectors[SLICES_MAX];
+    size_t turn_bytes = 0;
     size_t count;
     while ((count = http1_output(connection->http1, slices, SLICES_MAX)) > 0) {
         size_t total = 0;
@@ -96,7 +106,8 @@ static bool send_waiting(struct connection *connection, bool *broken)
             return false;
         }
         http1_sent(connection->http1, (size_t)sent, now_of(connection));
-        if ((size_t)sent < total) {
+        turn_bytes += (size_t)sent;
+        if ((size_t)sent < total || turn_bytes >= TURN_BYTES_MAX) {
             return false;
         }
     }
@@ -203,11 +214,14 @@ static struct http1 *new_http1(struct connection *connection, bool is_peer_port)
 void connection__open(struct io_thread *io, int fd, bool is_peer_port)
 {
     int on = 1;
+    int unsent = UNSENT_BYTES_MAX;
     struct connection *connection = mem_alloc_zero(sizeof(*connection));
     connection->io = io;
     connection->fd = fd;
-    /* Fails on a Unix socket, where there is nothing to delay. */
+    /* The first two fail on a Unix socket, which knows neither. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent,
+                     sizeof(unsent));
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     list_init(&connection->dirty);
     if (uv_poll_init(&io->loop, &connection->poll, fd) != 0) {

@@ -150,6 +150,10 @@ static void on_prepare(uv_prepare_t *prepare)
     struct io_thread *io = CONTAINER_OF(prepare, struct io_thread, prepare);
     bool more = api_catch_up(io->api);
     connection__flush_dirty(io);
+    if (!more && atomic_load(&io->watching)) {
+        /* Those who waited for room in their sockets may go on. */
+        more = api_catch_up(io->api) || !list_is_empty(&io->dirty);
+    }
     if (more) {
         uv_idle_start(&io->idle, on_idle);
     } else {
@@ -209,17 +213,38 @@ static void on_watching(void *context, bool watching)
     atomic_store(&io->watching, watching);
 }
 
-static void start_loop(struct io_thread *io)
+static enum err start_loop(struct io_thread *io)
 {
     int failed = uv_loop_init(&io->loop);
-    CHECK_EQ(failed, 0);
-    failed = uv_async_init(&io->loop, &io->wake, on_wake);
-    CHECK_EQ(failed, 0);
+    if (failed == 0) {
+        failed = uv_async_init(&io->loop, &io->wake, on_wake);
+        if (failed != 0) {
+            (void)uv_loop_close(&io->loop);
+        }
+    }
+    if (failed != 0) {
+        return err_set(err_from_errno(-failed), "make an event loop: %s",
+                       uv_strerror(failed));
+    }
     uv_prepare_init(&io->loop, &io->prepare);
     uv_prepare_start(&io->prepare, on_prepare);
     uv_idle_init(&io->loop, &io->idle);
     uv_timer_init(&io->loop, &io->sweep);
     uv_timer_start(&io->sweep, on_sweep, 1000, 1000);
+    return ERR_OK;
+}
+
+static void close_loop(struct io_thread *io)
+{
+    uv_handle_t *handles[] = {
+        (uv_handle_t *)&io->wake, (uv_handle_t *)&io->prepare,
+        (uv_handle_t *)&io->idle, (uv_handle_t *)&io->sweep};
+    for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++) {
+        uv_close(handles[i], NULL);
+    }
+    uv_run(&io->loop, UV_RUN_DEFAULT);
+    int failed = uv_loop_close(&io->loop);
+    CHECK_EQ(failed, 0);
 }
 
 enum err io_thread_start(const struct io_config *config, struct io_thread **out)
@@ -233,10 +258,13 @@ enum err io_thread_start(const struct io_config *config, struct io_thread **out)
         .context = io,
     };
     io->config = *config;
-    enum err err = api_new(&api, &io->api);
+    enum err err = start_loop(io);
     if (err != ERR_OK) {
-        mem_free(io);
-        return err_wrap(err, "start an I/O thread");
+        goto err_after_io;
+    }
+    err = api_new(&api, &io->api);
+    if (err != ERR_OK) {
+        goto err_after_loop;
     }
     io->client_port.on_request = on_client_request;
     io->peer_port.on_request = on_peer_request;
@@ -245,11 +273,17 @@ enum err io_thread_start(const struct io_config *config, struct io_thread **out)
     queue_init(&io->answers, SIZE_MAX);
     queue_init(&io->posts, SIZE_MAX);
     set_date(io);
-    start_loop(io);
     int failed = pthread_create(&io->thread, NULL, run, io);
     CHECK_EQ(failed, 0);
     *out = io;
     return ERR_OK;
+
+err_after_loop:
+    close_loop(io);
+err_after_io:
+    mem_free(io);
+    *out = NULL;
+    return err_wrap(err, "start an I/O thread");
 }
 
 void io_thread_stop(struct io_thread *io)
@@ -273,17 +307,9 @@ bool io_thread_join(struct io_thread *io, int64_t wait_ms)
 
 void io_thread_free(struct io_thread *io)
 {
-    uv_handle_t *handles[] = {
-        (uv_handle_t *)&io->wake, (uv_handle_t *)&io->prepare,
-        (uv_handle_t *)&io->idle, (uv_handle_t *)&io->sweep};
     take_posts(io); /* a socket or commits that came too late */
     connection__close_all(io);
-    for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++) {
-        uv_close(handles[i], NULL);
-    }
-    uv_run(&io->loop, UV_RUN_DEFAULT);
-    int failed = uv_loop_close(&io->loop);
-    CHECK_EQ(failed, 0);
+    close_loop(io);
     api_free(io->api);
     mem_free(io);
 }

@@ -57,14 +57,14 @@ static enum err open_output(const char *name, int *fd)
 enum err log_output_open(const struct config *config)
 {
     CHECK_EQ(output_count, 0);
+    if (config->log_outputs.count > OUTPUTS_MAX) {
+        return err_set(ERR_INVALID, "more than %d log outputs", OUTPUTS_MAX);
+    }
     for (size_t i = 0; i < config->log_outputs.count; i++) {
-        if (output_count == OUTPUTS_MAX) {
-            return err_set(ERR_INVALID, "more than %d log outputs",
-                           OUTPUTS_MAX);
-        }
         enum err err =
             open_output(config->log_outputs.at[i], &outputs[output_count]);
         if (err != ERR_OK) {
+            log_output_close();
             return err;
         }
         output_count++;

@@ -22,6 +22,7 @@
 #include "host/listener.h"
 #include "host/lock_posix.h"
 #include "host/machine.h"
+#include "host/mapped_fault.h"
 #include "host/worker.h"
 
 enum {
@@ -326,6 +327,7 @@ static enum err open_files(struct server *server)
     if (err != ERR_OK) {
         return err;
     }
+    mapped_fault_watch(server->dir.db_path);
     err = kv_lmdb_open(server->dir.db_path, &kv, &server->kv);
     if (err == ERR_OK) {
         err = disk_posix_open(server->dir.wal_path, &server->disk);
@@ -430,14 +432,14 @@ static enum err bound_connections(struct server *server)
                        (unsigned long long)machine.fd_used + FDS_RESERVED + 1);
     }
     server->connections_max = machine.fd_limit - machine.fd_used - FDS_RESERVED;
-    if (server->connections_max < wanted) {
+    if (server->connections_max > wanted) {
+        server->connections_max = wanted;
+    } else if (server->connections_max < wanted / 2) {
         log_warn("host",
                  "the limit on open files (ulimit -n) allows fewer "
                  "connections than --max-connections",
                  LOG_UINT("open_files_max", machine.fd_limit),
                  LOG_UINT("connections_max", server->connections_max));
-    } else {
-        server->connections_max = wanted;
     }
     return ERR_OK;
 }
@@ -522,18 +524,25 @@ static void on_failed(uv_async_t *failed)
     uv_stop(&server->loop);
 }
 
-static void start_loop(struct server *server)
+static enum err start_loop(struct server *server)
 {
     const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
     int failed = uv_loop_init(&server->loop);
+    if (failed != 0) {
+        return err_set(err_from_errno(-failed), "make an event loop: %s",
+                       uv_strerror(failed));
+    }
+    /* The loop has all the file descriptors that these need. */
+    failed = uv_async_init(&server->loop, &server->failed, on_failed);
     CHECK_EQ(failed, 0);
-    uv_async_init(&server->loop, &server->failed, on_failed);
     uv_timer_init(&server->loop, &server->accept_again);
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         uv_signal_init(&server->loop, &server->signals[i]);
         server->signals[i].data = server;
-        uv_signal_start(&server->signals[i], on_signal, numbers[i]);
+        failed = uv_signal_start(&server->signals[i], on_signal, numbers[i]);
+        CHECK_EQ(failed, 0);
     }
+    return ERR_OK;
 }
 
 static void watch_ports(struct server *server)
@@ -544,6 +553,19 @@ static void watch_ports(struct server *server)
         CHECK_EQ(failed, 0);
     }
     set_accepting(server, true);
+}
+
+/* The first that curl can take: an address to listen on may be a socket file,
+ * or 0.0.0.0. */
+static const char *reachable_url(const struct config *config)
+{
+    const struct config_urls *urls = &config->advertise_client_urls;
+    for (size_t i = 0; i < urls->count; i++) {
+        if (!urls->at[i].is_unix) {
+            return urls->at[i].text;
+        }
+    }
+    return config->listen_client_urls.at[0].text;
 }
 
 /* The lines that scripts wait for, and the one that a person needs. */
@@ -559,11 +581,15 @@ static void say_ready(const struct server *server)
     log_info("host", "enabled capabilities for version",
              LOG_STR("version", ETCHED_CLUSTER_API_VERSION));
     if (config->listen_client_urls.count > 0) {
+        struct buf command = {0};
+        buf_append_str(&command, "curl ");
+        buf_append_str(&command, reachable_url(config));
+        buf_append_str(&command, "/v2/keys/");
         log_info("host", "ready to serve client requests",
-                 LOG_STR("try", "curl -s <url>/v2/keys/?recursive=true"),
-                 LOG_STR("url", config->listen_client_urls.at[0].text),
+                 LOG_SLICE("try", buf_slice(&command)),
                  LOG_STR("data_dir", server->dir.path),
                  LOG_INT("revision", progress.revision));
+        buf_deinit(&command);
     }
 }
 
@@ -689,8 +715,13 @@ enum err server_run(const struct config *config, const struct server_args *args,
     server->flush_at_ms = INT64_MAX;
     machine_init();
     (void)machine_raise_fd_limit();
-    start_loop(server);
-    enum err err = start(server, args);
+    enum err err = start_loop(server);
+    if (err != ERR_OK) {
+        close_files(server);
+        mem_free(server);
+        return err;
+    }
+    err = start(server, args);
     if (err == ERR_OK) {
         watch_ports(server);
         say_ready(server);

@@ -223,15 +223,26 @@ enum err world_flush(struct world *world)
     return err;
 }
 
+static void on_compact_done(struct node_request *request)
+{
+    CHECK_EQ(request->err, ERR_OK);
+}
+
 void world_compact(struct world *world, revision at)
 {
-    struct mvcc *mvcc = node_mvcc(world->node);
-    lock_write(&world->lock);
-    enum err err = mvcc_compact(mvcc, at);
+    struct command command = {.type = COMMAND_COMPACT, .compact = at};
+    struct node_request request = {
+        .command = command_encode(&command),
+        .on_done = on_compact_done,
+    };
+    struct mvcc_status status;
+    enum err err = node_submit(world->node, &request);
     CHECK_EQ(err, ERR_OK);
-    while (mvcc_compact_slice(mvcc, 1000)) {
-    }
-    unlock_write(&world->lock);
+    do {
+        (void)run_node(world);
+        mvcc_status(node_mvcc(world->node), &status);
+    } while (status.compacting);
+    CHECK_EQ(status.compacted, at);
 }
 
 revision world_revision(struct world *world)

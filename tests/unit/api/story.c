@@ -82,8 +82,8 @@ void story_status(struct world *world, const char *request, const char *form,
     }
 }
 
-void story_header(struct world *world, const char *request,
-                  const char *headers, const char *name, const char *value)
+void story_header(struct world *world, const char *request, const char *headers,
+                  const char *name, const char *value)
 {
     struct reply reply = ask(world, request, headers, NULL);
     struct slice found = reply_header(&reply, name);

@@ -25,8 +25,8 @@ void story(struct world *world, const char *request, const char *form,
 void story_status(struct world *world, const char *request, const char *form,
                   int status);
 /* The last reply's header; "-" for none. */
-void story_header(struct world *world, const char *request,
-                  const char *headers, const char *name, const char *value);
+void story_header(struct world *world, const char *request, const char *headers,
+                  const char *name, const char *value);
 /* What a client has got so far, without the head, is this. */
 void story_stream(struct client *client, const char *body);
 bool text_matches(struct slice text, const char *pattern);

@@ -30,16 +30,15 @@ static void an_answer_says_where_the_store_is(void **state)
     struct world *world = *state;
     struct reply reply =
         world_request(world, "PUT", "/v2/keys/a", NULL, "value=1");
-    expect_text(reply.head,
-                "HTTP/1.1 201 Created\r\n"
-                "Content-Type: application/json\r\n"
-                "X-Content-Type-Options: nosniff\r\n"
-                "X-Etcd-Cluster-Id: c1\r\n"
-                "X-Etcd-Index: 2\r\n"
-                "X-Raft-Index: 3\r\n"
-                "X-Raft-Term: 1\r\n"
-                "Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
-                "Content-Length: 84\r\n");
+    expect_text(reply.head, "HTTP/1.1 201 Created\r\n"
+                            "Content-Type: application/json\r\n"
+                            "X-Content-Type-Options: nosniff\r\n"
+                            "X-Etcd-Cluster-Id: c1\r\n"
+                            "X-Etcd-Index: 2\r\n"
+                            "X-Raft-Index: 3\r\n"
+                            "X-Raft-Term: 1\r\n"
+                            "Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
+                            "Content-Length: 84\r\n");
     story_header(world, "GET /v2/keys/a", NULL, "X-Etcd-Index", "2");
     story_header(world, "GET /v2/keys/a", NULL, "X-Raft-Index", "3");
     /* An error has no more than the index. */
@@ -236,8 +235,7 @@ static void values_are_bytes(void **state)
           "\"\\u003c\\u003e\\u0026\\\"\\\\\\u0000\\u0001\\ufffd\",*");
     story(world, "PUT /v2/keys/a%20b+c", "value=%E4%BD%A0", 201,
           "*\"key\":\"/a b+c\",\"value\":\"\xe4\xbd\xa0\",*");
-    story(world, "GET /v2/keys/a%20b%2Bc", NULL, 200,
-          "*\"key\":\"/a b+c\",*");
+    story(world, "GET /v2/keys/a%20b%2Bc", NULL, 200, "*\"key\":\"/a b+c\",*");
     /* An encoded slash is a slash. */
     story(world, "PUT /v2/keys/d%2ff", "value=1", 201, "*\"key\":\"/d/f\",*");
 }

@@ -25,7 +25,7 @@ static void flags_are_booleans_as_go_reads_them(void **state)
 {
     struct world *world = *state;
     story_status(world, "PUT /v2/keys/a", "value=1", 201);
-    const char *good[] = {"1", "t", "T", "TRUE", "true", "True",
+    const char *good[] = {"1", "t", "T", "TRUE",  "true",  "True",
                           "0", "f", "F", "FALSE", "false", "False"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         struct buf request = {0};
@@ -60,8 +60,8 @@ static void flags_are_booleans_as_go_reads_them(void **state)
 static void numbers_are_decimal(void **state)
 {
     struct world *world = *state;
-    const char *wrong[] = {"abc", "-1", "%2B1", "0x1", "1.5", "",
-                           "18446744073709551616"};
+    const char *wrong[] = {
+        "abc", "-1", "%2B1", "0x1", "1.5", "", "18446744073709551616"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         struct buf form = {0};
         buf_printf(&form, "prevIndex=%s", wrong[i]);
@@ -114,8 +114,8 @@ static void what_is_wrong_first_is_told(void **state)
                  210, bad_form, "invalid URL escape \\\"%zz\\\"");
     expect_error(world, "PUT /v2/keys/a?ttl=x&dir=x&prevIndex=x", "value=1",
                  203, bad_index, "invalid value for \\\"prevIndex\\\"");
-    expect_error(world, "PUT /v2/keys/a?ttl=x&dir=x", "value=1", 209,
-                 bad_field, "invalid value for \\\"dir\\\"");
+    expect_error(world, "PUT /v2/keys/a?ttl=x&dir=x", "value=1", 209, bad_field,
+                 "invalid value for \\\"dir\\\"");
 }
 
 static void a_bad_form_is_told_in_gos_words(void **state)
@@ -140,7 +140,7 @@ static void a_bad_form_is_told_in_gos_words(void **state)
 /* The status of a PUT of value=8 in the body and value=7 in the query, and
  * the value that came of it. */
 static void expect_kept(struct world *world, const char *type,
-                         const char *value)
+                        const char *value)
 {
     struct buf headers = {0};
     struct buf pattern = {0};
@@ -181,10 +181,9 @@ static void only_a_form_is_read_as_one(void **state)
 {
     struct world *world = *state;
     expect_kept(world, "application/x-www-form-urlencoded", "8");
-    expect_kept(world, "application/x-www-form-urlencoded; charset=utf-8",
-                 "8");
+    expect_kept(world, "application/x-www-form-urlencoded; charset=utf-8", "8");
     expect_kept(world, " Application/X-WWW-Form-URLencoded ;a=\"b;\\\"c\"",
-                 "8");
+                "8");
     expect_kept(world, "application/x-www-form-urlencoded;", "8");
     expect_kept(world, "text/plain", "7");
     expect_kept(world, "", "7");
@@ -207,7 +206,7 @@ static void of_two_values_the_first_counts(void **state)
           "*\"value\":\"1\",\"modifiedIndex\":2,*");
 }
 
-/* ---- paths --------------------------------------------------------------- */
+/* ---- paths -------------------------------------------------------------- */
 
 static void expect_redirect(struct world *world, const char *from,
                             const char *to)
@@ -233,7 +232,8 @@ static void unclean_paths_are_redirected(void **state)
     expect_redirect(world, "/v2/keys/a/./b/", "/v2/keys/a/b/");
     expect_redirect(world, "/v2/keys/../../version", "/version");
     expect_redirect(world, "/v2/keys/%2e%2e/x", "/v2/x");
-    expect_redirect(world, "/v2/keys//a%20b?wait=true", "/v2/keys/a%20b?wait=true");
+    expect_redirect(world, "/v2/keys//a%20b?wait=true",
+                    "/v2/keys/a%20b?wait=true");
     expect_redirect(world, "/..", "/");
     struct reply reply =
         world_request(world, "PUT", "/v2/keys/a/../b", NULL, "value=1");
