@@ -46,7 +46,6 @@ static void check_config(const struct config *config)
         CHECK(url->port >= 0 && url->port <= 65535);
     }
     CHECK_LE(config->heartbeat_interval_ms * 5, config->election_timeout_ms);
-    CHECK_LT(0, config->snapshot_count);
     CHECK_LT(0, config->backend_batch_limit);
     CHECK(!*config->client_tls.cert_file && !config->client_tls.auto_tls);
 }

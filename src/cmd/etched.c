@@ -120,8 +120,10 @@ int main(int argc, char **argv)
         .read = read_file,
     };
     fill_standard_streams();
-    /* Whoever read the log is gone: no reason to end. */
+    /* Whoever read the log is gone: no reason to end. A file that may not
+     * become larger (ulimit -f) is an error with a text. */
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
     if (config_load(&config, &input) != ERR_OK) {
         (void)fprintf(stderr, "etched: %s\n", err_note());
         return EXIT_BAD_CONFIG;

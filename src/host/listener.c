@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -92,9 +93,14 @@ static enum err open_tcp(const struct config_url *url, bool reuse_port,
     return err;
 }
 
-/* A socket file that nobody listens on is left over from a crash. */
+/* A socket file that nobody listens on is left over from a crash. Connecting
+ * to a plain file is refused, too: that one is somebody's. */
 static void remove_stale(const struct sockaddr_un *address)
 {
+    struct stat found;
+    if (lstat(address->sun_path, &found) != 0 || !S_ISSOCK(found.st_mode)) {
+        return;
+    }
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return;

@@ -29,10 +29,17 @@ HOST = "127.0.0.1"
 INDEX_FIELDS = ("modifiedIndex", "createdIndex")
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]
+
+
 class Server:
-    def __init__(self, command, port, folder):
+    def __init__(self, command, folder):
+        port = free_port()
         url = f"http://{HOST}:{port}"
-        peer = f"http://{HOST}:{port + 1}"
+        peer = f"http://{HOST}:{free_port()}"
         self.port = port
         self.log = open(os.path.join(folder, f"{port}.log"), "wb")
         self.process = subprocess.Popen(
@@ -500,8 +507,8 @@ def main():
     servers = []
     problems = 0
     try:
-        servers.append(Server(["etcd", "--enable-v2=true"], 24790, folder))
-        servers.append(Server([os.path.join(BIN, "etched")], 24890, folder))
+        servers.append(Server(["etcd", "--enable-v2=true"], folder))
+        servers.append(Server([os.path.join(BIN, "etched")], folder))
         run = Run(*servers)
         for number in range(options.sequences):
             rng = random.Random(options.seed * 1000003 + number)

@@ -138,18 +138,31 @@ static void an_event_that_cannot_be_read(void **state)
     assert_false(told);
 }
 
+/* A store that was just opened, whose leases nobody asked for yet. */
+static void open_anew(void)
+{
+    struct mvcc_config config = {.kv = world.kv, .seed = 7};
+    mvcc_reader_free(world.reader);
+    mvcc_close(world.mvcc);
+    lease_table_free(world.leases);
+    assert_int_equal(mvcc_open(&config, &world.mvcc), ERR_OK);
+    assert_int_equal(mvcc_reader_new(world.mvcc, &world.reader), ERR_OK);
+    world.leases = lease_table_new();
+    world.tree = (struct tree){
+        .mvcc = world.mvcc, .reader = world.reader, .leases = world.leases};
+}
+
 static void leases_that_cannot_be_restored(void **state)
 {
     (void)state;
     for (uint64_t nth = 1; nth < 4; nth++) {
-        lease_table_free(world.leases);
-        world.leases = world.tree.leases = lease_table_new();
+        open_anew();
         kv_memory_fail_after(world.kv, nth, ERR_IO);
         mvcc_read_begin(world.reader);
         assert_int_equal(tree_restore_leases(&world.tree), ERR_IO);
         mvcc_read_end(world.reader);
+        kv_memory_fail_after(world.kv, 0, ERR_OK);
     }
-    kv_memory_fail_after(world.kv, 0, ERR_OK);
     tree_world_reopen(&world);
     assert_int_equal(lease_count(world.leases), 2);
 }
