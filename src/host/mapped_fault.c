@@ -30,8 +30,8 @@ void mapped_fault_watch(const char *path)
         "backup, or start with an empty one\n",
         path);
     CHECK(size > 0);
-    sentence_bytes =
-        (size_t)size < sizeof(sentence) ? (size_t)size : sizeof(sentence) - 1;
+    sentence_bytes = strlen(sentence);
+    sentence[sentence_bytes - 1] = '\n'; /* also where it was cut */
     memset(&action, 0, sizeof(action));
     action.sa_handler = on_bus_error;
     int failed = sigaction(SIGBUS, &action, NULL);

@@ -32,6 +32,7 @@ enum {
     ACCEPT_RETRY_MS = 100, /* when there is no file descriptor left */
     STOP_MS = 3000,        /* for what is on its way to clients */
     JOIN_MS = 1500,        /* and then for what the writer has */
+    FAILED_JOIN_MS = 500,
     /* File descriptors that connections leave to the log, the kv file and
      * what /proc is read with. */
     FDS_RESERVED = 16,
@@ -191,7 +192,7 @@ static void on_commits(void *context, struct mvcc_commit *const *commits,
     }
 }
 
-/* ---- accepting ------------------------------------------------------------ */
+/* ---- accepting ----------------------------------------------------------- */
 
 /* What the client has sent by now is read: closing with unread bytes resets
  * the connection, and the client might not see the answer. */
@@ -278,7 +279,7 @@ static void on_connection(uv_poll_t *poll, int status, int events)
     }
 }
 
-/* ---- starting ------------------------------------------------------------- */
+/* ---- starting ------------------------------------------------------------ */
 
 static void machine_of(struct api_machine *out)
 {
@@ -502,7 +503,7 @@ static enum err listen_on_all(struct server *server)
     return err;
 }
 
-/* ---- serving --------------------------------------------------------------- */
+/* ---- serving ------------------------------------------------------------- */
 
 static void on_signal(uv_signal_t *signal, int number)
 {
@@ -620,9 +621,9 @@ static void close_loop(struct server *server)
     CHECK_EQ(failed, 0);
 }
 
-static bool join_io_threads(struct server *server)
+static bool join_io_threads(struct server *server, int64_t wait_ms)
 {
-    int64_t until_ms = now_ms() + STOP_MS + JOIN_MS;
+    int64_t until_ms = now_ms() + wait_ms;
     for (size_t i = 0; i < server->io_count; i++) {
         int64_t left_ms = until_ms - now_ms();
         if (!io_thread_join(server->io[i], left_ms > 0 ? left_ms : 0)) {
@@ -642,10 +643,12 @@ static enum err stop_threads(struct server *server)
     }
     int failure = atomic_load(&server->failure);
     if (failure != ERR_OK) {
-        /* Nothing more is acknowledged, nothing more written. */
+        /* Nothing more is acknowledged, nothing more written. Clients that
+         * have their answers are let go. */
+        (void)join_io_threads(server, FAILED_JOIN_MS);
         return err_set((enum err)failure, "%s", server->failure_note);
     }
-    if (!join_io_threads(server)) {
+    if (!join_io_threads(server, STOP_MS + JOIN_MS)) {
         return err_set(ERR_TIMEOUT,
                        "stopped with writes that could not be done; none of "
                        "them was acknowledged");

@@ -292,7 +292,7 @@ enum err load__all(struct mvcc *mvcc)
     return ERR_OK;
 }
 
-/* ---- leases --------------------------------------------------------------- */
+/* ---- leases -------------------------------------------------------------- */
 
 /* Most are of the past: a record lives if its key's newest is this one. */
 static enum err tell_leased(struct mvcc_reader *reader, struct rev rev,

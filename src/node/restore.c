@@ -187,18 +187,6 @@ static enum err check_joined(const struct restore *restore)
     return ERR_OK;
 }
 
-static void note_opened(const struct wal_opened *opened)
-{
-    if (opened->torn) {
-        log_warn("wal",
-                 "cut a torn tail: the last write was not finished, and not "
-                 "acknowledged",
-                 LOG_STR("file", opened->torn_file),
-                 LOG_UINT("offset", opened->torn_offset),
-                 LOG_UINT("bytes", opened->torn_bytes));
-    }
-}
-
 static enum err open_log(struct node *node, struct restore *restore)
 {
     struct wal_opened opened = {0};
@@ -208,7 +196,6 @@ static enum err open_log(struct node *node, struct restore *restore)
     enum err err =
         wal_open(&config, skip_to, &restore->reader, &opened, &node->wal);
     if (err == ERR_OK) {
-        note_opened(&opened);
         err = check_joined(restore);
     }
     return err_wrap(err, "open the log");

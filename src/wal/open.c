@@ -364,7 +364,8 @@ static void note_torn(struct replay *replay, const struct tail *tail)
     memcpy(opened->torn_file, name.text, sizeof opened->torn_file);
     opened->torn_offset = wal->end;
     opened->torn_bytes = tail->used_to - wal->end;
-    log_warn("wal", "cut a torn tail that nobody was told of",
+    log_warn("wal",
+             "cut a torn tail: it was not finished, and not acknowledged",
              LOG_STR("file", name.text), LOG_UINT("offset", wal->end),
              LOG_UINT("bytes", opened->torn_bytes));
 }

@@ -181,7 +181,7 @@ static void run_command(const char *line)
     fail_msg("no such command: %s", line);
 }
 
-/* ---- the files ------------------------------------------------------------ */
+/* ---- the files ----------------------------------------------------------- */
 
 static void read_whole(const char *path, struct buf *text)
 {
