@@ -148,6 +148,7 @@ static void read_input(struct connection *connection)
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct connection *connection = (struct connection *)(void *)poll;
+    connection->io->active = true;
     if (status < 0) {
         close_connection(connection);
         return;

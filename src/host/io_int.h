@@ -8,7 +8,12 @@
 #include "base/list.h"
 #include "host/io_thread.h"
 
-enum { IO_READ_BYTES = 64 * 1024, IO_DATE_BYTES = 32 };
+enum {
+    IO_READ_BYTES = 64 * 1024,
+    IO_DATE_BYTES = 32,
+    /* After a round with several writes this many are taken to be like it. */
+    IO_MANY_ROUNDS = 64,
+};
 
 struct io_thread {
     struct io_config config;
@@ -23,6 +28,10 @@ struct io_thread {
     uv_timer_t sweep;
     struct list connections;
     struct list dirty; /* connections with something to send */
+    bool active;       /* something happened in this round */
+    bool submitted;    /* on_submitted is to be called at its end */
+    int many;          /* rounds left in which the core is woken at once */
+    uint64_t awake_until_ns;
     bool stopping;
     int64_t stop_deadline_ms;
     struct slice date;

@@ -18,6 +18,9 @@ struct post {
     struct mvcc_commit *commits[];
 };
 
+/* The thread that runs, if it is an I/O thread. */
+static _Thread_local struct io_thread *current;
+
 /* ---- posting: any thread ------------------------------------------------ */
 
 static void push(struct io_thread *io, struct queue *queue,
@@ -65,10 +68,22 @@ void io_thread_adopt(struct io_thread *io, int fd, bool is_peer_port)
 
 void io_thread_wake(struct io_thread *io)
 {
+    if (io == current) {
+        return; /* at the end of its round: it looks for itself */
+    }
     if (atomic_exchange(&io->posted, false)) {
         int failed = uv_async_send(&io->wake);
         CHECK_EQ(failed, 0);
     }
+}
+
+bool io_thread_defer_submitted(void)
+{
+    if (current == NULL || current->many > 0) {
+        return false;
+    }
+    current->submitted = true;
+    return true;
 }
 
 /* ---- the thread --------------------------------------------------------- */
@@ -131,9 +146,39 @@ static void end_stop(struct io_thread *io)
     uv_stop(&io->loop);
 }
 
+/* With one write in a round its turn may run here, and its answer is there
+ * when it returns; with several the core thread does them together. */
+static void run_submitted(struct io_thread *io)
+{
+    io->many -= io->many > 0 ? 1 : 0;
+    if (!io->submitted) {
+        return;
+    }
+    io->submitted = false;
+    if (io->config.on_submitted(io->config.context) > 1) {
+        io->many = IO_MANY_ROUNDS;
+    }
+    if (atomic_exchange(&io->posted, false)) {
+        take_answers(io);
+        take_posts(io);
+    }
+}
+
+/* Where many write, it is the core thread that needs the processor. */
+static bool lingers(struct io_thread *io)
+{
+    uint64_t now_ns = uv_hrtime();
+    if (io->active) {
+        io->active = false;
+        io->awake_until_ns = now_ns + (uint64_t)io->config.linger_ns;
+    }
+    return io->many == 0 && now_ns < io->awake_until_ns;
+}
+
 static void on_wake(uv_async_t *wake)
 {
     struct io_thread *io = CONTAINER_OF(wake, struct io_thread, wake);
+    io->active = true;
     take_answers(io);
     take_posts(io);
     begin_stop(io);
@@ -148,13 +193,14 @@ static void on_idle(uv_idle_t *idle)
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct io_thread *io = CONTAINER_OF(prepare, struct io_thread, prepare);
+    run_submitted(io);
     bool more = api_catch_up(io->api);
     connection__flush_dirty(io);
     if (!more && atomic_load(&io->watching)) {
         /* Those who waited for room in their sockets may go on. */
         more = api_catch_up(io->api) || !list_is_empty(&io->dirty);
     }
-    if (more) {
+    if (lingers(io) || more) {
         uv_idle_start(&io->idle, on_idle);
     } else {
         uv_idle_stop(&io->idle);
@@ -182,6 +228,7 @@ static void on_sweep(uv_timer_t *timer)
 static void *run(void *context)
 {
     struct io_thread *io = context;
+    current = io;
     uv_run(&io->loop, UV_RUN_DEFAULT);
     return NULL;
 }

@@ -20,6 +20,14 @@ struct io_config {
     uint64_t seed;
     size_t body_bytes_max;
     int64_t stop_ms; /* how long a stop waits for what is on its way */
+    /* After something happened the thread looks for more this long, awake,
+     * before it sleeps: a client that asks again at once is answered without
+     * a sleep and a wake-up in between. 0: it sleeps at once. */
+    int64_t linger_ns;
+    /* Writes were submitted in this round of the loop: called at its end, for
+     * who decides where their turn runs. Returns how many waited. */
+    size_t (*on_submitted)(void *context);
+    void *context;
 };
 
 enum err io_thread_start(const struct io_config *config,
@@ -33,6 +41,11 @@ bool io_thread_join(struct io_thread *io, int64_t wait_ms) MUST_USE;
 /* Frees it with all that it was left. Needs: it was joined, and nobody posts
  * any more. */
 void io_thread_free(struct io_thread *io);
+
+/* A write was submitted by this thread. True: it is an I/O thread, which will
+ * call its on_submitted at the end of the round. False: it isn't, or so many
+ * come that the core thread had better begin at once. */
+bool io_thread_defer_submitted(void);
 
 /* A connected socket, which is the thread's from now on. */
 void io_thread_adopt(struct io_thread *io, int fd, bool is_peer_port);

@@ -1,6 +1,7 @@
 #include "host/server.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,6 +38,8 @@ enum {
      * what /proc is read with. */
     FDS_RESERVED = 16,
     FLUSH_RETRY_MS = 1000,
+    LINGER_NS = 50 * 1000,
+    SYNC_FAST_NS = 300 * 1000,
     QUOTA_BYTES_DEFAULT_GIB = 2,
 };
 
@@ -58,6 +61,12 @@ struct server {
     struct node *node;
     struct worker *core;
     struct worker *backend;
+    /* Whoever runs the core's turn holds it: the core thread, or an I/O
+     * thread for a single write. The next three are under it. */
+    pthread_mutex_t turn;
+    int64_t turn_deadline_ms;      /* when the core thread looks again */
+    int64_t sync_ns;               /* what a sync of the log takes, about */
+    struct node_counters counters; /* as of the last turn */
     struct api_shared shared;
     char *client_urls;
     char *peer_urls;
@@ -96,15 +105,66 @@ static void report_failure(struct server *server, enum err err)
     uv_async_send(&server->failed);
 }
 
-static int64_t core_turn(void *context)
+/* A mean in which the last dozen syncs count most. */
+static void measure_syncs(struct server *server)
 {
-    struct server *server = context;
+    struct node_counters *last = &server->counters;
+    struct node_counters now;
+    node_counters(server->node, &now);
+    if (now.wal_syncs > last->wal_syncs) {
+        int64_t took_ns = (int64_t)((now.wal_sync_ns - last->wal_sync_ns) /
+                                    (now.wal_syncs - last->wal_syncs));
+        server->sync_ns += (took_ns - server->sync_ns) / 8;
+    }
+    *last = now;
+}
+
+/* Needs: the turn is held. Returns when the next one is due. */
+static int64_t run_turn(struct server *server)
+{
     enum err err = node_run(server->node);
+    measure_syncs(server);
     if (err != ERR_OK) {
         report_failure(server, err);
         return INT64_MAX;
     }
     return node_deadline_ms(server->node);
+}
+
+static int64_t core_turn(void *context)
+{
+    struct server *server = context;
+    pthread_mutex_lock(&server->turn);
+    int64_t deadline_ms = run_turn(server);
+    server->turn_deadline_ms = deadline_ms;
+    pthread_mutex_unlock(&server->turn);
+    return deadline_ms;
+}
+
+/* A single write, while the core thread has nothing to do and the disk is
+ * fast, is done by the I/O thread that it came in on: two hand-overs between
+ * threads would take longer than the write. Several are left to the core
+ * thread, which syncs once for all of them while others come in; so is one
+ * whose sync would keep this thread's other clients waiting. */
+static size_t on_round_submitted(void *context)
+{
+    struct server *server = context;
+    struct node_progress progress;
+    node_progress(server->node, &progress);
+    if (progress.pending != 1 || pthread_mutex_trylock(&server->turn) != 0) {
+        worker_wake(server->core);
+        return progress.pending;
+    }
+    bool here = server->sync_ns <= SYNC_FAST_NS;
+    bool sooner = false;
+    if (here) {
+        sooner = run_turn(server) < server->turn_deadline_ms;
+    }
+    pthread_mutex_unlock(&server->turn);
+    if (!here || sooner) {
+        worker_wake(server->core);
+    }
+    return 1;
 }
 
 static int64_t now_ms(void)
@@ -161,7 +221,9 @@ static int64_t backend_turn(void *context)
 static void on_submitted(void *context)
 {
     struct server *server = context;
-    worker_wake(server->core);
+    if (!io_thread_defer_submitted()) {
+        worker_wake(server->core);
+    }
 }
 
 static void on_flush_due(void *context)
@@ -455,6 +517,9 @@ static enum err start_threads(struct server *server)
             .seed = random_seed(),
             .body_bytes_max = (size_t)server->config->max_request_bytes,
             .stop_ms = STOP_MS,
+            .linger_ns = machine_processors() > 1 ? LINGER_NS : 0,
+            .on_submitted = on_round_submitted,
+            .context = server,
         };
         err = io_thread_start(&io, &server->io[i]);
         server->io_count += err == ERR_OK ? 1 : 0;
@@ -671,6 +736,7 @@ static void close_files(struct server *server)
     node_close(server->node);
     worker_free(server->core);
     worker_free(server->backend);
+    pthread_mutex_destroy(&server->turn);
     if (server->disk != NULL) {
         disk_posix_close(server->disk);
     }
@@ -710,6 +776,7 @@ enum err server_run(const struct config *config, const struct server_args *args,
     server->reload = args->reload;
     server->reload_context = args->context;
     server->lock = lock_posix_new();
+    pthread_mutex_init(&server->turn, NULL);
     server->core = worker_new("core", core_turn, server);
     server->backend = worker_new("backend", backend_turn, server);
     server->client_urls = bootstrap_join_urls(&config->advertise_client_urls);
