@@ -9,6 +9,7 @@ import signal
 import socket
 import stat
 import subprocess
+import tempfile
 
 from world import (Failure, HOST, Server, Skip, check, equal, run, wait_for)
 
@@ -160,11 +161,23 @@ def become_nobody():
     os.setuid(65534)
 
 
+def let_others_through(folder):
+    """The folders of a test run are closed to others, on the way here too."""
+    top = os.path.realpath(tempfile.gettempdir())
+    folder = os.path.realpath(folder)
+    while folder.startswith(top) and os.stat(folder).st_uid == os.getuid():
+        mode = os.stat(folder).st_mode & 0o7777
+        if mode & 0o011 != 0o011:
+            os.chmod(folder, mode | 0o011)
+        folder = os.path.dirname(folder)
+
+
 def data_cannot_be_written(folder):
     if os.getuid() != 0:
         more = {}
     else:
         more = {"preexec_fn": become_nobody}
+        let_others_through(folder)
     locked = os.path.join(folder, "locked")
     os.mkdir(locked, 0o555)
     server = Server(folder, data=os.path.join(locked, "data"), start=False,
