@@ -4,8 +4,9 @@
 
 void pb_reader_init(struct pb_reader *reader, struct slice input)
 {
-    reader->at = input.at;
-    reader->end = input.at + input.size;
+    /* An empty slice may have no place. */
+    reader->at = input.size > 0 ? input.at : "";
+    reader->end = reader->at + input.size;
     reader->failed = false;
 }
 
