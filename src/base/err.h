@@ -36,6 +36,9 @@
     X(UNSUPPORTED,         "not supported",                    12,  501)      \
     X(PERMISSION,          "permission denied",                 7,  403)      \
     X(CLOSED,              "connection closed",                14,  503)      \
+    X(GONE,                "member was removed from the cluster", 5, 410)     \
+    X(UNHEALTHY,           "unhealthy cluster",                14,  503)      \
+    X(NOT_READY,           "learner is not in sync with leader", 9, 412)      \
     X(END,                 "end of data",                      11,  500)
 /* clang-format on */
 
