@@ -18,16 +18,13 @@ static struct raft_entry copy_of(const struct raft_entry *entry)
 
 static void boot(struct raft_world *world)
 {
-    static const member_id self = 1;
-    struct raft_config config = {
-        .id = self,
-        .seed = 7,
-        .heartbeat_ms = 100,
-        .election_ms = 1000,
-        .log_entries_max = 64,
-        .voters = &self,
-        .voter_count = 1,
-    };
+    struct raft_config config;
+    raft_config_init(&config);
+    config.id = 1;
+    config.seed = 7;
+    config.log_entries_max = 64;
+    config.members.voters[0] = 1;
+    config.members.voter_count = 1;
     world->raft = raft_new(&config, &world->hard, world->compacted,
                            world->compacted_term);
     for (size_t i = 0; i < world->entry_count; i++) {

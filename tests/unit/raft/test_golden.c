@@ -1,6 +1,9 @@
 /* Stories of the state machine as scripts that a person can read: each line
- * "> command" of tests/golden/raft/<name>.txt is followed by what the update
- * then asks for. UPDATE=1 writes the files anew.
+ * "> command" of tests/golden/raft/<name>.txt is followed by what then
+ * happens. UPDATE=1 writes the files anew.
+ *
+ * The stories of whole clusters are run by raft_script.h, which lists their
+ * commands. Those of one member alone show what the update asks for:
  *
  *   campaign          stand for election now
  *   tick MS           time passes
@@ -22,7 +25,7 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
-#include "base/list.h"
+#include "unit/raft/raft_script.h"
 #include "unit/raft/raft_world.h"
 
 static struct raft_world world;
@@ -183,6 +186,8 @@ static void run_command(const char *line)
 
 /* ---- the files ----------------------------------------------------------- */
 
+enum { SCRIPT_BYTES_MAX = 256 * 1024 };
+
 static void read_whole(const char *path, struct buf *text)
 {
     FILE *file = fopen(path, "r");
@@ -190,8 +195,9 @@ static void read_whole(const char *path, struct buf *text)
         fail_msg("can't open %s; run from the top of the tree", path);
         return;
     }
-    char *at = buf_extend(text, 65536);
-    text->size = fread(at, 1, 65535, file);
+    char *at = buf_extend(text, SCRIPT_BYTES_MAX);
+    text->size = fread(at, 1, SCRIPT_BYTES_MAX - 1, file);
+    assert_true(text->size < SCRIPT_BYTES_MAX - 1);
     (void)fclose(file);
     buf_append_char(text, '\0');
 }
@@ -225,17 +231,22 @@ static void play(const char *script)
     }
 }
 
+/* "cluster_..." are those of whole clusters. */
 static void play_file(void **state)
 {
+    const char *name = *state;
     struct buf want = {0};
     char path[128];
-    (void)snprintf(path, sizeof(path), "tests/golden/raft/%s.txt",
-                   (const char *)*state);
+    (void)snprintf(path, sizeof(path), "tests/golden/raft/%s.txt", name);
     out = (struct buf){0};
     read_whole(path, &want);
-    raft_world_init(&world);
-    play(want.at);
-    raft_world_deinit(&world);
+    if (strncmp(name, "cluster_", 8) == 0) {
+        raft_script_play(want.at, &out);
+    } else {
+        raft_world_init(&world);
+        play(want.at);
+        raft_world_deinit(&world);
+    }
     if (getenv("UPDATE") != NULL) {
         write_whole(path, &out);
     } else if (out.size != want.size - 1 ||
@@ -255,8 +266,21 @@ static void play_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCRIPT("election"), SCRIPT("replication"), SCRIPT("crash"),
-        SCRIPT("read"),     SCRIPT("compaction"),
+        SCRIPT("election"),
+        SCRIPT("replication"),
+        SCRIPT("crash"),
+        SCRIPT("read"),
+        SCRIPT("compaction"),
+        SCRIPT("cluster_election"),
+        SCRIPT("cluster_leader_lost"),
+        SCRIPT("cluster_replication"),
+        SCRIPT("cluster_conflict"),
+        SCRIPT("cluster_membership"),
+        SCRIPT("cluster_joint"),
+        SCRIPT("cluster_read"),
+        SCRIPT("cluster_lease"),
+        SCRIPT("cluster_snapshot"),
+        SCRIPT("cluster_transfer"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
