@@ -13,10 +13,8 @@
 #include "base/crc.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "memory/disk_memory.h"
 #include "wal/wal_int.h"
-
-/* The tests' disk; what is built here links src/ only. */
-#include "../tests/support/disk_memory.c"
 
 #define FIRST "0000000000000001-0000000000000001.wal"
 #define SECOND "0000000000000002-0000000000000004.wal"

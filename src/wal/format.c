@@ -43,13 +43,14 @@ uint32_t wal__header_encode(const struct wal__header *header, char *bytes)
 
     memset(bytes, 0, WAL__HEADER_BYTES);
     memcpy(bytes, header_magic, sizeof header_magic);
-    put_le32(bytes + 12, WAL__VERSION);
+    put_le32(bytes + 12, header->anew_term ? WAL__VERSION_ANEW : WAL__VERSION);
     put_le64(bytes + 16, header->cluster_id);
     put_le64(bytes + 24, header->member_id);
     put_le64(bytes + 32, header->number);
     put_le64(bytes + 40, header->first_index);
     put_le64(bytes + 48, header->sequence);
     put_state(bytes + 56, &header->state);
+    put_le64(bytes + 80, header->anew_term);
     uint32_t crc = crc32c(0, bytes + 12, WAL__HEADER_BYTES - 12);
     put_le32(bytes + 8, crc);
     return crc;
@@ -63,7 +64,8 @@ enum wal__header_result wal__header_decode(const char *bytes,
     if (memcmp(bytes, header_magic, sizeof header_magic) != 0 ||
         crc != crc32c(0, bytes + 12, WAL__HEADER_BYTES - 12))
         return WAL__HEADER_BAD;
-    if (get_le32(bytes + 12) != WAL__VERSION)
+    uint32_t version = get_le32(bytes + 12);
+    if (version != WAL__VERSION && version != WAL__VERSION_ANEW)
         return WAL__HEADER_NEWER;
     *out = (struct wal__header){
         .cluster_id = get_le64(bytes + 16),
@@ -72,12 +74,14 @@ enum wal__header_result wal__header_decode(const char *bytes,
         .first_index = get_le64(bytes + 40),
         .sequence = get_le64(bytes + 48),
         .state = get_state(bytes + 56),
+        .anew_term = get_le64(bytes + 80),
     };
     *out_seed = crc;
     bool sane = out->number >= 1 && out->number <= WAL__NUMBER_MAX &&
                 out->first_index >= 1 && out->first_index <= WAL__NUMBER_MAX &&
                 out->sequence >= 1 && out->sequence <= WAL__NUMBER_MAX &&
-                wal__all_zero(bytes + 80, WAL__HEADER_BYTES - 80);
+                (out->anew_term != 0) == (version == WAL__VERSION_ANEW) &&
+                wal__all_zero(bytes + 88, WAL__HEADER_BYTES - 88);
     return sane ? WAL__HEADER_GOOD : WAL__HEADER_BAD;
 }
 

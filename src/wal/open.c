@@ -10,6 +10,9 @@
  *   the newest one   if any whole header of a frame with a sequence that
  *                    comes after is found behind: ERR_CORRUPT. If not: zeros
  *                    are the clean end, anything else is a torn tail.
+ *
+ * Where the log begins: with the newest segment that starts anew, if there is
+ * one. Older ones are what a crash kept wal_reset from removing.
  */
 #include "wal/wal_int.h"
 
@@ -41,7 +44,9 @@ struct replay {
     struct wal_reader *reader;
     struct wal_opened *opened;
     struct window window;
-    size_t at; /* the segment that is read */
+    size_t start;  /* the segment with which the log begins... */
+    size_t at;     /* ...and the one that is read */
+    bool reported; /* an entry */
 };
 
 /* ---- the window --------------------------------------------------------- */
@@ -157,12 +162,15 @@ static enum err report_state(struct replay *replay,
     return replay->reader->on_hard_state(replay->reader, state);
 }
 
+/* Once one has been reported, all are: it may be replaced by an entry that
+ * alone would be skipped, and what is reported has no gaps. */
 static enum err report_entry(struct replay *replay,
                              const struct wal__entry *entry)
 {
     replay->opened->entry_count++;
-    if (entry->index <= replay->skip_to)
+    if (entry->index <= replay->skip_to && !replay->reported)
         return ERR_OK;
+    replay->reported = true;
     struct raft_entry reported = {
         .term = entry->term,
         .index = entry->index,
@@ -332,7 +340,7 @@ static enum err settle_tail(struct replay *replay, const struct tail *tail)
         wal__write_zeros(wal->disk, window->file, wal->end, tail->used_to);
     if (err)
         return err;
-    uint64_t usual = wal__align(wal->config.segment_bytes);
+    uint64_t usual = wal__segment_bytes(wal);
     if (window->file_size < usual &&
         ops->allocate(wal->disk, window->file, usual) == ERR_OK)
         window->file_size = usual;
@@ -418,7 +426,7 @@ static enum err check_joined(const struct replay *replay,
                              const struct wal__header *header)
 {
     const struct wal *wal = replay->wal;
-    if (replay->at == 0)
+    if (replay->at == replay->start)
         return ERR_OK;
     if (header->sequence > wal->sequence)
         return lost_frames(replay, replay->at - 1, wal->end, header->sequence);
@@ -463,6 +471,8 @@ static void begin_segment(struct replay *replay,
     wal->end = WAL__HEADER_BYTES;
     wal->sequence = header->sequence;
     wal->last_index = header->first_index - 1;
+    if (header->anew_term)
+        wal->last_term = header->anew_term;
 }
 
 static enum err read_segment(struct replay *replay)
@@ -514,6 +524,45 @@ static enum err check_numbers(const struct wal__listing *listing)
     return ERR_OK;
 }
 
+/* Is it one with which the log starts anew? What is wrong with it is said when
+ * it is read. */
+static enum err begins_anew(struct replay *replay, size_t at, bool *out)
+{
+    struct disk *disk = replay->wal->disk;
+    struct wal__name name = wal__name_of(&replay->listing->segments[at]);
+    struct disk_file *file;
+    char bytes[WAL__HEADER_BYTES];
+    size_t size;
+    struct wal__header header;
+    uint32_t seed;
+    enum err err = disk->ops->open(disk, name.text, DISK_READ, &file);
+    if (err)
+        return err;
+    err = disk->ops->read(disk, file, 0, bytes, sizeof bytes, &size);
+    disk->ops->close(disk, file);
+    *out = err == ERR_OK && size == sizeof bytes &&
+           wal__header_decode(bytes, &header, &seed) == WAL__HEADER_GOOD &&
+           header.anew_term != 0;
+    return err;
+}
+
+/* The newest that starts anew; what is older counts no more. */
+static enum err find_start(struct replay *replay)
+{
+    for (size_t at = replay->listing->count; at-- > 1;) {
+        bool anew = false;
+        enum err err = begins_anew(replay, at, &anew);
+        if (err)
+            return err;
+        if (anew) {
+            replay->start = at;
+            break;
+        }
+    }
+    CHECK_LT(replay->start, replay->listing->count);
+    return ERR_OK;
+}
+
 static enum err read_segments(struct replay *replay)
 {
     struct wal *wal = replay->wal;
@@ -522,11 +571,14 @@ static enum err read_segments(struct replay *replay)
     if (wal->segments == NULL)
         return err_set(ERR_NO_MEMORY, "%zu segments", replay->listing->count);
     wal->segment_capacity = replay->listing->count;
-    for (; replay->at < replay->listing->count; replay->at++) {
-        enum err err = read_segment(replay);
-        if (err)
-            return err;
-    }
+    enum err err = find_start(replay);
+    for (; err == ERR_OK && replay->at < replay->start; replay->at++)
+        wal->segments[wal->segment_count++] =
+            replay->listing->segments[replay->at];
+    for (; err == ERR_OK && replay->at < replay->listing->count; replay->at++)
+        err = read_segment(replay);
+    if (err)
+        return err;
     if (replay->listing->next_found) /* only a try: it does no harm */
         return wal->disk->ops->remove(wal->disk, WAL__NEXT_NAME);
     return ERR_OK;
@@ -536,8 +588,7 @@ static void give_up(struct wal *wal)
 {
     if (wal->file)
         wal->disk->ops->close(wal->disk, wal->file);
-    mem_free(wal->segments);
-    mem_free(wal);
+    wal__free(wal);
 }
 
 enum err wal_open(const struct wal_config *config, raft_index skip_to,
@@ -565,6 +616,9 @@ enum err wal_open(const struct wal_config *config, raft_index skip_to,
     err = check_numbers(&listing);
     if (err == ERR_OK)
         err = read_segments(&replay);
+    if (err == ERR_OK && replay.start > 0)
+        err = wal__remove_left(replay.wal);
+    opened->first_index = listing.segments[replay.start].named_index;
     window_close(&replay.window);
     mem_free(replay.window.bytes);
     mem_free(listing.segments);
@@ -573,6 +627,8 @@ enum err wal_open(const struct wal_config *config, raft_index skip_to,
         return err_wrap(err, "open");
     }
     wal__check_state(replay.wal);
+    opened->last_index = replay.wal->last_index;
+    opened->last_term = replay.wal->last_term;
     opened->segment_count = (int)replay.wal->segment_count;
     *out = replay.wal;
     return ERR_OK;

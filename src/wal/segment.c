@@ -8,6 +8,7 @@
  *        v
  *   roll: sync the old segment, write and sync the header of next.wal.tmp,
  *         rename it, sync the names; only then frames go into it.
+ *         One that holds no frame yet is made larger instead.
  *
  * So what bears a segment's name is whole, and all before it is durable. Until
  * the rename a full disk leaves the log as it was.
@@ -193,23 +194,67 @@ static enum err grow_next(struct wal *wal, uint64_t size)
     return err_set(err, "%s", note);
 }
 
+uint64_t wal__slack_bytes(const struct wal *wal)
+{
+    uint64_t bytes = wal__align(wal->config.segment_bytes / 8);
+    return bytes < WAL__SLACK_BYTES_MAX ? bytes : WAL__SLACK_BYTES_MAX;
+}
+
+uint64_t wal__segment_bytes(const struct wal *wal)
+{
+    return wal__align(wal->config.segment_bytes) + wal__slack_bytes(wal);
+}
+
 static uint64_t segment_size(const struct wal *wal, uint64_t frame_bytes)
 {
     uint64_t size = wal__align(WAL__HEADER_BYTES + frame_bytes);
-    uint64_t usual = wal__align(wal->config.segment_bytes);
+    uint64_t usual = wal__segment_bytes(wal);
+    size += wal__slack_bytes(wal);
     return size > usual ? size : usual;
+}
+
+/* Where the slack of the newest segment begins. One that was opened on a full
+ * disk may have less than that. */
+static uint64_t slack_begins(const struct wal *wal)
+{
+    uint64_t slack = wal__slack_bytes(wal);
+    return wal->room > slack ? wal->room - slack : 0;
 }
 
 /* Off the path of a commit that would need it at once. */
 static void make_next_ahead(struct wal *wal)
 {
-    if (wal->next != NULL || wal->end < wal->room / 2 ||
+    if (wal->next != NULL || wal->end < slack_begins(wal) / 2 ||
         wal->end < wal->next_try_at)
         return;
     if (make_next(wal, segment_size(wal, 0)) != ERR_OK) {
         wal->next_try_at = wal->end + wal->room / 16;
         err_clear();
     }
+}
+
+/* A segment without a frame is not left behind for one that is too large for
+ * it: many growing demands before the first write would leave as many files.
+ * Its new size is durable with the frame. */
+static enum err extend(struct wal *wal, uint64_t bytes)
+{
+    const struct disk_ops *ops = wal->disk->ops;
+    uint64_t size = segment_size(wal, bytes);
+    CHECK_EQ(wal->end, WAL__HEADER_BYTES);
+    CHECK_EQ(wal->state, WAL__CLEAN);
+    CHECK_LT(wal->room, size);
+    enum err err = ops->allocate(wal->disk, wal->file, size);
+    if (err == ERR_OK) {
+        wal->room = size;
+        return ERR_OK;
+    }
+    err_wrap(err, "wal: allocate more for a segment");
+    char note[ERR_NOTE_BYTES_MAX];
+    snprintf(note, sizeof note, "%s", err_note());
+    /* If zeros stay behind its room, they do no harm. */
+    enum err ignored = ops->truncate(wal->disk, wal->file, wal->room);
+    (void)ignored;
+    return err_set(err, "%s", note);
 }
 
 enum err wal__make_room(struct wal *wal, uint64_t bytes)
@@ -219,37 +264,26 @@ enum err wal__make_room(struct wal *wal, uint64_t bytes)
     if (bytes > LIMIT_WAL_FRAME_BYTES_MAX)
         return err_set(ERR_TOO_LARGE, "wal: a frame of %llu bytes",
                        (unsigned long long)bytes);
-    if (bytes > wal->room - wal->end)
-        return wal__roll(wal, bytes);
+    if (wal->end + bytes > slack_begins(wal))
+        return wal->end == WAL__HEADER_BYTES ? extend(wal, bytes)
+                                             : wal__roll(wal, bytes);
     make_next_ahead(wal);
     return ERR_OK;
 }
 
 /* ---- from one to the next ----------------------------------------------- */
 
-static enum err write_header(struct wal *wal,
-                             const struct wal__segment *segment,
-                             uint32_t *out_seed)
+static enum err write_header(struct wal *wal, const char *bytes)
 {
-    char bytes[WAL__HEADER_BYTES];
-    struct wal__header header = {
-        .cluster_id = wal->config.cluster_id,
-        .member_id = wal->config.member_id,
-        .number = segment->number,
-        .first_index = segment->named_index,
-        .sequence = wal->sequence,
-        .state = wal->hard_state,
-    };
-    *out_seed = wal__header_encode(&header, bytes);
-    enum err err =
-        wal->disk->ops->write(wal->disk, wal->next, 0, bytes, sizeof bytes);
+    enum err err = wal->disk->ops->write(wal->disk, wal->next, 0, bytes,
+                                         WAL__HEADER_BYTES);
     if (err == ERR_DISK_FULL) { /* where files are copied on write */
         drop_next(wal);
         return err_wrap(err, "wal: write the next segment's header");
     }
     if (err)
         return wal__break(wal, "write the next segment's header");
-    wal->bytes_written += sizeof bytes;
+    wal->bytes_written += WAL__HEADER_BYTES;
     if (!wal->config.unsafe_no_sync) {
         if (wal->disk->ops->sync(wal->disk, wal->next) != ERR_OK)
             return wal__break(wal, "sync the next segment's header");
@@ -274,37 +308,32 @@ static enum err name_next(struct wal *wal, const struct wal__segment *segment)
     return ERR_OK;
 }
 
-static void go_on_in_next(struct wal *wal, const struct wal__segment *segment,
+static void go_on_in_next(struct wal *wal, const struct wal__header *header,
                           uint32_t seed)
 {
     CHECK(wal->next != NULL);
     CHECK_NE(wal->state, WAL__BROKEN);
     CHECK_LT(wal->segment_count, wal->segment_capacity);
+    CHECK_EQ(wal->sequence, header->sequence);
+    CHECK_LE(wal->hard_state.term, header->state.term);
     if (wal->file)
         wal->disk->ops->close(wal->disk, wal->file);
-    wal->segments[wal->segment_count++] = *segment;
+    wal->segments[wal->segment_count++] = (struct wal__segment){
+        .number = header->number, .named_index = header->first_index};
+    wal->hard_state = header->state;
     wal->file = wal->next;
     wal->room = wal->next_room;
     wal->seed = seed;
     wal->end = WAL__HEADER_BYTES;
     wal->zeroed = WAL__HEADER_BYTES;
+    wal->reserved = 0;
     wal->next = NULL;
     wal->next_room = 0;
     wal->next_try_at = 0;
-    wal__check_state(wal);
 }
 
-enum err wal__roll(struct wal *wal, uint64_t bytes)
+static enum err have_next(struct wal *wal, uint64_t size)
 {
-    CHECK_NE(wal->state, WAL__BROKEN);
-    struct wal__segment segment = {.number = 1, .named_index = 1};
-    if (wal->segment_count)
-        segment.number = wal__newest(wal)->number + 1;
-    segment.named_index = wal->last_index + 1;
-    if (segment.number > WAL__NUMBER_MAX)
-        return err_set(ERR_FULL, "wal: no more segment numbers");
-
-    uint64_t size = segment_size(wal, bytes);
     enum err err = ERR_OK;
     if (wal->next == NULL)
         err = make_next(wal, size);
@@ -312,17 +341,65 @@ enum err wal__roll(struct wal *wal, uint64_t bytes)
         err = grow_next(wal, size);
     if (err)
         return err;
-    err = wal__segments_reserve(&wal->segments, wal->segment_count,
-                                &wal->segment_capacity);
+    return wal__segments_reserve(&wal->segments, wal->segment_count,
+                                 &wal->segment_capacity);
+}
+
+/* `header` has its first index, its state and whether it begins anew. */
+static enum err roll(struct wal *wal, struct wal__header *header,
+                     uint64_t bytes)
+{
+    CHECK_NE(wal->state, WAL__BROKEN);
+    header->cluster_id = wal->config.cluster_id;
+    header->member_id = wal->config.member_id;
+    header->number = 1;
+    header->sequence = wal->sequence;
+    if (wal->segment_count)
+        header->number = wal__newest(wal)->number + 1;
+    if (header->number > WAL__NUMBER_MAX)
+        return err_set(ERR_FULL, "wal: no more segment numbers");
+
+    enum err err = have_next(wal, segment_size(wal, bytes));
+    if (err == ERR_OK && wal->state == WAL__DIRTY)
+        err = wal_sync(wal);
     if (err)
         return err;
-    if (wal->state == WAL__DIRTY && (err = wal_sync(wal)) != ERR_OK)
-        return err;
-    uint32_t seed;
-    err = write_header(wal, &segment, &seed);
+    char text[WAL__HEADER_BYTES];
+    struct wal__segment segment = {.number = header->number,
+                                   .named_index = header->first_index};
+    uint32_t seed = wal__header_encode(header, text);
+    err = write_header(wal, text);
     if (err == ERR_OK)
         err = name_next(wal, &segment);
+    if (err)
+        return err;
+    go_on_in_next(wal, header, seed);
+    return ERR_OK;
+}
+
+enum err wal__roll(struct wal *wal, uint64_t bytes)
+{
+    struct wal__header header = {.first_index = wal->last_index + 1,
+                                 .state = wal->hard_state};
+    enum err err = roll(wal, &header, bytes);
     if (err == ERR_OK)
-        go_on_in_next(wal, &segment, seed);
+        wal__check_state(wal);
     return err;
+}
+
+enum err wal__roll_anew(struct wal *wal, raft_index index, raft_term term,
+                        const struct raft_hard_state *state)
+{
+    CHECK(term != 0);
+    struct wal__header header = {
+        .first_index = index + 1, .state = *state, .anew_term = term};
+    enum err err = roll(wal, &header, 0);
+    if (err)
+        return err;
+    for (size_t i = 0; i < wal->segment_count; i++)
+        wal->segments[i].first_index = wal->segments[i].last_index = 0;
+    wal->last_index = index;
+    wal->last_term = term;
+    wal__check_state(wal);
+    return ERR_OK;
 }

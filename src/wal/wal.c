@@ -15,14 +15,15 @@
  *
  *   header    0   8  "etchedWL"
  *             8   4  checksum of [12, 512): the seed of the segment's frames
- *            12   4  format version, 1
+ *            12   4  format version: 1, or 2 where the log starts anew
  *            16   8  cluster id
  *            24   8  member id
  *            32   8  segment number          } as in the
  *            40   8  first index             } file's name
  *            48   8  sequence of the first frame that comes into it
  *            56  24  hard state when it was begun: term, vote, commit
- *            80 432  zero
+ *            80   8  version 2: term of the entry before the first index
+ *            88 424  zero
  *
  *   frame     0   4  "EWF1"
  *             4   4  checksum of [8, 64), begun with the segment's seed and
@@ -43,8 +44,16 @@
  *            24      data
  *
  * Every header and every frame carries the hard state, so that old segments
- * may go. Seed and offset in the checksum bind a frame to its place: the copy
- * of a frame inside somebody's value is not a frame.
+ * may go.
+ *
+ * A segment of version 2 is what wal_reset makes: a snapshot has taken the
+ * place of all that older segments hold. Where one is found, they count no
+ * more, whatever is in them, and are removed; its name is the one thing that
+ * turns the old log into the new one. A program that doesn't know of it refuses
+ * the version, and doesn't take what it finds for damage.
+ *
+ * Seed and offset in the checksum bind a frame to its place: the copy of a
+ * frame inside somebody's value is not a frame.
  *
  * STATES of struct wal; each is proved by wal__check_state.
  *
@@ -53,6 +62,7 @@
  *                   wal_sync | |  roll             |   |
  *                            | +-------------------+   |
  *                            +-------------------------+
+ *   CLEAN, DIRTY --wal_reset--> CLEAN, with no entry
  *   any --a write or a sync failed--> BROKEN: everything is refused
  *
  * DIRTY holds ONE frame that isn't durable: wal_append in DIRTY syncs first.
@@ -60,9 +70,10 @@
  *
  * WHAT IS DURABLE WHEN. All of a segment before the name of the next; a
  * header before its segment's name; a frame before the next frame is written;
- * the zeros over a torn tail before any frame there; and what wal_open has
- * found before it says so (the process that wrote it may have died between
- * write and sync).
+ * the zeros over a torn tail before any frame there; the name of a segment
+ * that starts anew before an old one is removed; and what wal_open has found
+ * before it says so (the process that wrote it may have died between write and
+ * sync).
  */
 #include "wal/wal_int.h"
 
@@ -70,6 +81,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/plant.h"
 
 enum {
     BUFFER_BYTES_MIN = 64 * 1024,
@@ -88,6 +100,13 @@ struct wal *wal__new(const struct wal_config *config)
     wal->state = WAL__CLEAN;
     wal->sequence = 1;
     return wal;
+}
+
+void wal__free(struct wal *wal)
+{
+    mem_free(wal->segments);
+    mem_free(wal->buffer);
+    mem_free(wal);
 }
 
 void wal__check_state(const struct wal *wal)
@@ -208,6 +227,8 @@ enum err wal_reserve(struct wal *wal, uint64_t bytes)
     wal__check_state(wal);
     err = wal__make_room(wal, bytes);
     CHECK(err || wal->room - wal->end >= bytes);
+    if (err == ERR_OK)
+        wal->reserved = bytes;
     return err;
 }
 
@@ -282,10 +303,21 @@ static enum err write_frame(struct wal *wal, uint32_t bytes)
     if (err)
         return wal__break(wal, "write a frame");
     wal->end = end;
+    if (bytes > WAL__SMALL_BYTES) /* those don't use up what is promised */
+        wal->reserved -= bytes < wal->reserved ? bytes : wal->reserved;
     wal->state = WAL__DIRTY;
     wal->frames++;
     wal->bytes_written += bytes;
     return ERR_OK;
+}
+
+/* The slack is for a small frame that nobody has asked room for. Where one was
+ * written into the room of another, or with it, it is for what that lacks. */
+static bool may_use_slack(const struct wal *wal, uint64_t bytes)
+{
+    CHECK_LE(wal->end, wal->room);
+    return bytes <= wal->reserved + WAL__SMALL_BYTES &&
+           bytes <= wal->room - wal->end;
 }
 
 static enum err prepare_append(struct wal *wal, uint64_t bytes)
@@ -302,6 +334,10 @@ static enum err prepare_append(struct wal *wal, uint64_t bytes)
     if (wal->state == WAL__DIRTY && (err = wal_sync(wal)) != ERR_OK)
         return err;
     err = wal__make_room(wal, bytes);
+    if (err == ERR_DISK_FULL && may_use_slack(wal, bytes)) {
+        err_clear();
+        err = ERR_OK;
+    }
     if (err)
         return err;
     return buffer_reserve(wal, (size_t)bytes);
@@ -344,7 +380,7 @@ enum err wal_sync(struct wal *wal)
     enum err err = wal__refuse(wal);
     if (err || wal->state == WAL__CLEAN)
         return err;
-    if (!wal->config.unsafe_no_sync) {
+    if (!wal->config.unsafe_no_sync && !PLANTED(NO_SYNC)) {
         if (wal->disk->ops->sync(wal->disk, wal->file) != ERR_OK)
             return wal__break(wal, "sync a frame");
         wal->syncs++;
@@ -388,15 +424,43 @@ enum err wal_trim(struct wal *wal, raft_index index)
     return ERR_OK;
 }
 
+enum err wal__remove_left(struct wal *wal)
+{
+    enum err err = wal_trim(wal, 0);
+    if (err == ERR_OK || wal->state == WAL__BROKEN)
+        return err;
+    err_clear();
+    return ERR_OK;
+}
+
+enum err wal_reset(struct wal *wal, raft_index index, raft_term term,
+                   const struct raft_hard_state *state)
+{
+    CHECK(index >= 1 && index < WAL__NUMBER_MAX);
+    CHECK(term >= 1 && term <= state->term);
+    CHECK_LE(wal->hard_state.term, state->term);
+    enum err err = wal__refuse(wal);
+    if (err)
+        return err;
+    wal__check_state(wal);
+    err = wal__roll_anew(wal, index, term, state);
+    if (err)
+        return err_wrap(err, "begin the log anew");
+    CHECK_EQ(wal->last_index, index);
+    return wal__remove_left(wal);
+}
+
 /* The zeros behind the last frame are cut, so that the next wal_open needn't
- * look through them. That is a courtesy: it isn't synced and may fail. */
+ * look through them; only the slack stays, since the disk may be full then.
+ * That is a courtesy: it isn't synced and may fail. */
 void wal_close(struct wal *wal)
 {
     if (wal == NULL)
         return;
     const struct disk_ops *ops = wal->disk->ops;
-    if (wal->file && wal->state == WAL__CLEAN && wal->end < wal->room) {
-        enum err ignored = ops->truncate(wal->disk, wal->file, wal->end);
+    uint64_t kept = wal->end + wal__slack_bytes(wal);
+    if (wal->file && wal->state == WAL__CLEAN && kept < wal->room) {
+        enum err ignored = ops->truncate(wal->disk, wal->file, kept);
         (void)ignored;
     }
     if (wal->file)
@@ -406,9 +470,7 @@ void wal_close(struct wal *wal)
         enum err ignored = ops->remove(wal->disk, WAL__NEXT_NAME);
         (void)ignored;
     }
-    mem_free(wal->segments);
-    mem_free(wal->buffer);
-    mem_free(wal);
+    wal__free(wal);
 }
 
 void wal_stats(const struct wal *wal, struct wal_stats *out)

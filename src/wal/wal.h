@@ -31,13 +31,15 @@ struct wal_config {
     struct disk *disk; /* outlives the log */
     uint64_t cluster_id;
     uint64_t member_id;
-    uint64_t segment_bytes; /* LIMIT_WAL_SEGMENT_BYTES; tests: small */
+    uint64_t segment_bytes; /* LIMIT_WAL_SEGMENT_BYTES; tests: small. And a
+                             * little more, for what can't wait for room. */
     bool unsafe_no_sync;
 };
 
-/* What wal_open finds, in order. An entry's data is NULL or a reference that
- * passes to the callee. Later entries replace earlier ones of the same or a
- * higher index. An error stops the opening and comes out of it. */
+/* What wal_open finds, in order and without gaps. An entry's data is NULL or a
+ * reference that passes to the callee. An entry replaces earlier ones of the
+ * same or a higher index, also where it is at or below `skip_to` itself. An
+ * error stops the opening and comes out of it. */
 struct wal_reader {
     enum err (*on_hard_state)(struct wal_reader *reader,
                               const struct raft_hard_state *state);
@@ -46,7 +48,10 @@ struct wal_reader {
 };
 
 struct wal_opened {
-    bool torn;                           /* a tail was cut... */
+    raft_index first_index; /* what is below may be missing */
+    raft_index last_index;  /* first_index - 1: no entries */
+    raft_term last_term; /* of that, or as given to wal_reset; 0: not known */
+    bool torn;           /* a tail was cut... */
     char torn_file[DISK_NAME_BYTES_MAX]; /* ...here */
     uint64_t torn_offset;
     uint64_t torn_bytes;
@@ -60,9 +65,11 @@ enum err wal_exists(struct disk *disk, bool *out) MUST_USE;
 /* A new, empty, durable log. Errors: ERR_EXISTS if there is one. */
 enum err wal_create(const struct wal_config *config, struct wal **out) MUST_USE;
 
-/* Opens what is there and reads it through `reader`. Entries at or below
- * `skip_to` need not be reported. A half-made first or next segment (a crash
- * in between) is cleaned up.
+/* Opens what is there and reads it through `reader`, from the first entry
+ * above `skip_to` on; one at or below comes only if it replaces what has been
+ * reported. A half-made first or next segment, and what a reset left behind
+ * (a crash in between), is cleaned up. Where `last_index` is below a snapshot
+ * that was installed, the crash came before its wal_reset: do that.
  * Errors: ERR_NOT_FOUND, ERR_WRONG_CLUSTER, ERR_CORRUPT, ERR_IO; the note
  *         names file and offset, and says what can be done. */
 enum err wal_open(const struct wal_config *config, raft_index skip_to,
@@ -70,16 +77,29 @@ enum err wal_open(const struct wal_config *config, raft_index skip_to,
                   struct wal **out) MUST_USE;
 
 /* Makes sure that a frame of `bytes` (as by wal_frame_bytes) can be written
- * without asking the file system for room.
+ * without asking the file system for room, the hard state and a new leader's
+ * empty entry with it or before it. These two alone need no asking: there is a
+ * slack for them, and when it is used up on a full disk, wal_append says so.
  * Errors: ERR_DISK_FULL: the log is as it was and may be asked again. */
 enum err wal_reserve(struct wal *wal, uint64_t bytes) MUST_USE;
 uint64_t wal_frame_bytes(const struct raft_entry *entries, size_t count);
 
-/* Writes one frame; `state` may be NULL, `count` 0. Not durable yet. */
+/* Writes one frame; `state` may be NULL, `count` 0. Not durable yet.
+ * Errors: ERR_DISK_FULL, ERR_NO_MEMORY: the log is as it was and may be asked
+ *         again; ERR_IO. */
 enum err wal_append(struct wal *wal, const struct raft_hard_state *state,
                     const struct raft_entry *const *entries,
                     size_t count) MUST_USE;
 enum err wal_sync(struct wal *wal) MUST_USE;
+
+/* The log starts anew behind a snapshot of `index` and `term`: it holds no
+ * entry, the next one to come has `index` + 1, and the hard state is `state`,
+ * of that term or a later one. Durable on return. A crash in between leaves
+ * the log as it was or as it shall be, and wal_open finds one of the two.
+ * Errors: ERR_DISK_FULL, ERR_NO_MEMORY: the log is as it was and may be asked
+ *         again. */
+enum err wal_reset(struct wal *wal, raft_index index, raft_term term,
+                   const struct raft_hard_state *state) MUST_USE;
 
 /* Removes the segments whose entries are all at or below `index`; the newest
  * segment always stays. */

@@ -9,6 +9,7 @@
 
 enum {
     WAL__VERSION = 1,
+    WAL__VERSION_ANEW = 2, /* of a segment with which the log starts anew */
     WAL__ALIGN_BYTES = 8,
     /* A sector of its own, so that no write of a frame touches it. */
     WAL__HEADER_BYTES = 512,
@@ -18,6 +19,12 @@ enum {
      * have been written before needs no change of the file's metadata. */
     WAL__AHEAD_BYTES = 256 * 1024,
     WAL__ZEROS_BYTES = 64 * 1024,
+    /* A hard state, with or without the one empty entry of a new leader. */
+    WAL__SMALL_BYTES = WAL__FRAME_BYTES_MIN + WAL__ENTRY_BYTES_MIN,
+    /* Every segment has some room behind that which other frames may use:
+     * nobody can ask for room before an election, and a member that can't
+     * write its vote is lost. This holds thousands. */
+    WAL__SLACK_BYTES_MAX = 256 * 1024,
 };
 
 static_assert(WAL__AHEAD_BYTES % WAL__ZEROS_BYTES == 0, "whole writes");
@@ -39,6 +46,9 @@ struct wal__header {
     raft_index first_index; /* the one after the last entry so far */
     uint64_t sequence;      /* of the first frame */
     struct raft_hard_state state;
+    /* Of the entry before `first_index`, where the log starts anew behind a
+     * snapshot: no older segment counts. 0: it goes on from the one before. */
+    raft_term anew_term;
 };
 
 enum wal__header_result {
@@ -113,7 +123,8 @@ struct wal {
     struct disk_file *file; /* the newest segment's; NULL only in creation */
     uint32_t seed;          /* of its frames */
     uint64_t end;           /* of its last frame */
-    uint64_t room;          /* it has this many bytes */
+    uint64_t room;          /* it has this many bytes, the slack too */
+    uint64_t reserved;      /* promised, and not written yet */
     uint64_t zeroed;        /* written with zeros from `end` up to here */
 
     struct disk_file *next; /* made ahead; NULL: not yet */
@@ -138,6 +149,7 @@ struct wal {
 };
 
 struct wal *wal__new(const struct wal_config *config);
+void wal__free(struct wal *wal); /* its files are closed */
 void wal__check_state(const struct wal *wal);
 struct wal__segment *wal__newest(struct wal *wal);
 /* The log takes nothing more; returns ERR_IO and keeps the note. */
@@ -145,6 +157,9 @@ enum err wal__break(struct wal *wal, const char *what);
 enum err wal__refuse(const struct wal *wal); /* ERR_IO when broken */
 void wal__count_entries(struct wal *wal, struct wal__segment *segment,
                         raft_index first, uint32_t count, raft_term last_term);
+/* Removes the oldest segments that hold no entry, as a reset leaves them. One
+ * that can't be removed does no harm: the next wal_trim tries again. */
+enum err wal__remove_left(struct wal *wal) MUST_USE;
 
 /* ---- segment.c: names, and from one segment to the next ----------------- */
 
@@ -167,9 +182,16 @@ enum err wal__list(struct disk *disk, struct wal__listing *out) MUST_USE;
 /* Room for one more; the array may move. */
 enum err wal__segments_reserve(struct wal__segment **segments, size_t count,
                                size_t *capacity) MUST_USE;
+/* What a segment has by itself, with its slack. */
+uint64_t wal__segment_bytes(const struct wal *wal);
+uint64_t wal__slack_bytes(const struct wal *wal);
+/* Room for a frame of `bytes` before the slack. */
 enum err wal__make_room(struct wal *wal, uint64_t bytes) MUST_USE;
 /* Goes on in a new segment with room for a frame of `bytes`. */
 enum err wal__roll(struct wal *wal, uint64_t bytes) MUST_USE;
+/* The same, in one that holds nothing of what was before. */
+enum err wal__roll_anew(struct wal *wal, raft_index index, raft_term term,
+                        const struct raft_hard_state *state) MUST_USE;
 enum err wal__write_zeros(struct disk *disk, struct disk_file *file,
                           uint64_t from, uint64_t to) MUST_USE;
 

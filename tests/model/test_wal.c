@@ -46,12 +46,19 @@ struct model {
      * whose append failed. The second only with the first. */
     struct frame pending[2];
     int pending_count;
+    /* The log may have begun anew behind a snapshot, with nothing else. */
+    bool resetting;
+    raft_index reset_index;
+    raft_term reset_term;
+    struct raft_hard_state reset_state;
 
     raft_index committed; /* never replaced */
     raft_index trimmed;   /* need not be there any more */
     int crashes;
     int kept; /* pending frames that a crash kept */
     int torn;
+    int resets;
+    int half_resets; /* that a crash has finished */
 };
 
 static uint64_t below(struct model *model, uint64_t bound)
@@ -95,15 +102,40 @@ static bool state_eq(const struct raft_hard_state *a,
     return a->term == b->term && a->vote == b->vote && a->commit == b->commit;
 }
 
+static void twin_reset(struct model *model)
+{
+    model->last = model->trimmed = model->committed = model->reset_index;
+    model->log[model->last] = (struct fact){model->reset_term, 0};
+    model->state = model->reset_state;
+    model->pending_count = 0;
+    model->resetting = false;
+}
+
+static bool has_begun_anew(const struct model *model)
+{
+    const struct wal_opened *opened = &model->world.opened;
+    return model->resetting && opened->entry_count == 0 &&
+           opened->first_index == model->reset_index + 1 &&
+           opened->last_term == model->reset_term &&
+           state_eq(&model->world.found.state, &model->reset_state);
+}
+
+/* Above `skip_to` nothing is missing, and nothing is left of what was
+ * replaced. */
 static bool twin_matches(const struct model *model)
 {
     const struct wal_copy *found = &model->world.found;
+    raft_index skip_to = model->world.skip_to;
+    if (skip_to < model->trimmed) /* it has begun anew since */
+        skip_to = model->trimmed;
     raft_index last = wal_copy_last(found);
     if (!state_eq(&found->state, &model->state))
         return false;
-    if (last != model->last && (last || model->last > model->trimmed))
+    if (model->world.opened.last_index != model->last)
         return false;
-    for (raft_index i = model->trimmed + 1; i <= model->last; i++) {
+    if (model->last > skip_to ? last != model->last : last > skip_to)
+        return false;
+    for (raft_index i = skip_to + 1; i <= model->last; i++) {
         const struct raft_entry *entry = wal_copy_at(found, i);
         if (entry == NULL || entry->term != model->log[i].term ||
             (entry->data ? entry->data->size : 0) != model->log[i].size ||
@@ -115,9 +147,16 @@ static bool twin_matches(const struct model *model)
 
 static void open_and_compare(struct model *model)
 {
+    raft_index more = model->committed - model->trimmed;
+    model->world.skip_to = model->trimmed + below(model, more + 1);
     if (wal_world_open(&model->world) != ERR_OK)
         wrong(model, "it doesn't open");
     model->torn += model->world.opened.torn;
+    if (has_begun_anew(model)) {
+        twin_reset(model);
+        model->half_resets++;
+    }
+    model->resetting = false;
     while (!twin_matches(model)) {
         if (model->pending_count == 0)
             wrong(model, "it is neither what was synced nor with what came");
@@ -238,10 +277,47 @@ static void step_trim(struct model *model)
     went_well(model, wal_trim(model->world.wal, model->trimmed));
 }
 
-/* Room for a frame that then doesn't come; it may begin a new segment. */
+/* A snapshot of what comes later, or of what is here in part. */
+static void step_reset(struct model *model)
+{
+    struct frame tip = tip_of(model);
+    model->reset_index = model->committed + 1 + below(model, 20);
+    if (model->reset_index + FRAME_ENTRIES_MAX > LAST_MAX)
+        return;
+    model->reset_term = tip.term + below(model, 2);
+    model->reset_state = tip.state;
+    if (model->reset_state.term < model->reset_term)
+        model->reset_state.term = model->reset_term;
+    model->reset_state.commit = model->reset_index;
+    model->resetting = true;
+    if (below(model, 2))
+        disk_memory_fail_call(model->world.memory, 1 + below(model, 10),
+                              ERR_IO);
+    if (went_well(model, wal_reset(model->world.wal, model->reset_index,
+                                   model->reset_term, &model->reset_state))) {
+        twin_reset(model);
+        model->resets++;
+    }
+    model->resetting = false;
+}
+
+/* Room for a frame that then doesn't come, or for more and more; it may begin
+ * a new segment, and one at most. */
 static void step_reserve(struct model *model)
 {
-    went_well(model, wal_reserve(model->world.wal, below(model, 5000)));
+    struct wal_stats before;
+    struct wal_stats after;
+    uint64_t bytes = 0;
+    enum err err = ERR_OK;
+    wal_stats(model->world.wal, &before);
+    for (uint64_t left = 1 + below(model, 4); left > 0 && !err; left--) {
+        bytes += below(model, 5000);
+        err = wal_reserve(model->world.wal, bytes);
+    }
+    wal_stats(model->world.wal, &after);
+    if (after.segments > before.segments + 1)
+        wrong(model, "an empty segment is left behind");
+    went_well(model, err);
 }
 
 /* Ends and begins again: what was written is there, synced or not, and is
@@ -274,8 +350,10 @@ static void step(struct model *model)
         step_sync(model);
     else if (chance < 80)
         step_reserve(model);
-    else if (chance < 84)
+    else if (chance < 83)
         step_trim(model);
+    else if (chance < 84)
+        step_reset(model);
     else if (chance < 88)
         step_trouble(model);
     else if (chance < 95)
@@ -305,6 +383,8 @@ static void a_thousand_lives(void **state)
     int crashes = 0;
     int kept = 0;
     int torn = 0;
+    int resets = 0;
+    int half_resets = 0;
     /* ETCHED_SEED=n plays one alone. */
     const char *text = getenv("ETCHED_SEED");
     uint64_t only;
@@ -316,11 +396,15 @@ static void a_thousand_lives(void **state)
             crashes += model->crashes;
             kept += model->kept;
             torn += model->torn;
+            resets += model->resets;
+            half_resets += model->half_resets;
         }
         /* What this is about has happened, often. */
         assert_true(crashes > SEEDS * 5);
         assert_true(kept > SEEDS / 2);
         assert_true(torn > SEEDS / 2);
+        assert_true(resets > SEEDS / 2);
+        assert_true(half_resets > SEEDS / 100);
     }
     mem_free(model);
 }

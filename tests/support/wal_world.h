@@ -3,7 +3,7 @@
 #ifndef ETCHED_TESTS_SUPPORT_WAL_WORLD_H
 #define ETCHED_TESTS_SUPPORT_WAL_WORLD_H
 
-#include "support/disk_memory.h"
+#include "memory/disk_memory.h"
 #include "wal/wal.h"
 
 /* A log in memory: entries that follow each other. */

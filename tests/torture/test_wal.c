@@ -11,16 +11,24 @@
 #include "base/mem.h"
 #include "support/wal_world.h"
 
-enum { ENTRIES = 40, TRIMMED = 15, SIZE = 100 };
+enum { ENTRIES = 40, TRIMMED = 15, SIZE = 100, SNAPSHOT = 200 };
+
+static const struct raft_hard_state voted = {.term = 2, .vote = 5};
+static const struct raft_hard_state installed = {
+    .term = 4, .vote = 7, .commit = SNAPSHOT};
 
 /* A life of a log: made, written over three segments, trimmed, closed,
- * opened, written again. Stops at the first error. */
+ * opened, written again, also what is larger than a segment, begun anew behind
+ * a snapshot, and written. Stops at the first error. */
 struct life {
     struct wal_world world;
     raft_index written; /* appended, if perhaps not durable */
     raft_index durable;
     bool trimmed; /* if perhaps not */
     bool made;
+    bool voted;
+    bool resetting; /* it may be anew... */
+    bool reset;     /* ...and it is */
 };
 
 static enum err write_up_to(struct life *life, raft_index last)
@@ -32,7 +40,8 @@ static enum err write_up_to(struct life *life, raft_index last)
             wal_reserve(life->world.wal, wal_frame_bytes(&entry, 1) + SIZE + 8);
         if (err == ERR_OK) {
             life->written = life->durable + 1;
-            err = wal_world_append(&life->world, life->written, 1, 1, SIZE);
+            err = wal_world_append(&life->world, life->written, 1,
+                                   life->reset ? 3 : 1, SIZE);
         }
         if (err == ERR_OK)
             err = wal_sync(life->world.wal);
@@ -40,6 +49,44 @@ static enum err write_up_to(struct life *life, raft_index last)
             life->durable = life->written;
     }
     return err;
+}
+
+/* What is asked for grows beyond a segment before anything is written. */
+static enum err write_large(struct life *life)
+{
+    enum err err = ERR_OK;
+    for (uint64_t bytes = 500; err == ERR_OK && bytes <= 6000; bytes += 500)
+        err = wal_reserve(life->world.wal, bytes);
+    if (err == ERR_OK) {
+        life->written = life->durable + 1;
+        err = wal_world_append(&life->world, life->written, 1, 1, 5900);
+    }
+    if (err == ERR_OK)
+        err = wal_sync(life->world.wal);
+    if (err == ERR_OK)
+        life->durable = life->written;
+    return err;
+}
+
+static enum err vote(struct life *life)
+{
+    enum err err = wal_append(life->world.wal, &voted, NULL, 0);
+    if (err == ERR_OK)
+        err = wal_sync(life->world.wal);
+    life->voted = err == ERR_OK;
+    return err;
+}
+
+static enum err begin_anew(struct life *life)
+{
+    life->resetting = true;
+    enum err err = wal_reset(life->world.wal, SNAPSHOT, 3, &installed);
+    if (err)
+        return err;
+    life->reset = true;
+    life->written = life->durable = SNAPSHOT;
+    err = write_up_to(life, SNAPSHOT + 12);
+    return err ? err : wal_trim(life->world.wal, SNAPSHOT);
 }
 
 static enum err live(struct life *life)
@@ -52,7 +99,9 @@ static enum err live(struct life *life)
     if (err)
         return err;
     life->made = true;
-    err = write_up_to(life, ENTRIES - 10);
+    err = vote(life);
+    if (err == ERR_OK)
+        err = write_up_to(life, ENTRIES - 10);
     if (err)
         return err;
     life->trimmed = true;
@@ -61,7 +110,32 @@ static enum err live(struct life *life)
         return err;
     wal_world_close(world);
     err = wal_world_open(world);
-    return err ? err : write_up_to(life, ENTRIES);
+    if (err == ERR_OK)
+        err = write_large(life);
+    if (err == ERR_OK)
+        err = write_up_to(life, ENTRIES);
+    return err ? err : begin_anew(life);
+}
+
+/* It is the old log or the one behind the snapshot, nothing between, and the
+ * vote is there in both. */
+static void assert_old_or_anew(struct life *life)
+{
+    const struct wal_world *world = &life->world;
+    const struct raft_hard_state *state = &world->found.state;
+    if (world->opened.first_index == SNAPSHOT + 1) {
+        assert_true(life->resetting);
+        if (!life->reset)
+            life->written = life->durable = SNAPSHOT;
+        life->reset = true;
+        assert_memory_equal(state, &installed, sizeof installed);
+        if (world->found.count == 0)
+            assert_int_equal(world->opened.last_term, 3);
+    } else {
+        assert_false(life->reset);
+        assert_true(state->vote == voted.vote || !life->voted);
+        assert_true(state->term == voted.term || !life->voted);
+    }
 }
 
 /* After a crash all that was durable is there, and at most one frame that
@@ -74,11 +148,15 @@ static void assert_well_after_a_crash(struct life *life)
     if (!life->made && err == ERR_NOT_FOUND)
         err = wal_world_create(world);
     assert_int_equal(err, ERR_OK);
-    raft_index last = wal_copy_last(&world->found);
+    assert_old_or_anew(life);
+    raft_index last = world->opened.last_index;
+    raft_index first = life->trimmed ? TRIMMED + 1 : 1;
+    if (life->reset)
+        first = SNAPSHOT + 1;
     assert_true(last >= life->durable);
     assert_true(last <= life->written);
-    for (raft_index index = life->trimmed ? TRIMMED + 1 : 1; index <= last;
-         index++) {
+    assert_true(last < first || last == wal_copy_last(&world->found));
+    for (raft_index index = first; index <= last; index++) {
         const struct raft_entry *entry = wal_copy_at(&world->found, index);
         assert_non_null(entry);
         assert_true(wal_world_entry_good(entry));

@@ -242,7 +242,7 @@ static void a_new_log(void **state)
     story_begin(&story);
     assert_told(&story, "list\n"
                         "create next\n"
-                        "allocate next 0+4096\n"
+                        "allocate next 0+4608\n"
                         "write next 0+512\n"
                         "sync next\n"
                         "rename next 1\n"
@@ -257,7 +257,7 @@ static void a_commit(void **state)
     story_begin(&story);
     buf_reset(&story.telling.told);
     wal_world_fill(&story.world, 1, 1, 1, 100);
-    assert_told(&story, "zero 1 704+3392\n" /* ahead, once */
+    assert_told(&story, "zero 1 704+3904\n" /* ahead, once */
                         "write 1 512+192\n"
                         "sync 1\n");
     wal_world_fill(&story.world, 2, 3, 1, 100);
@@ -281,7 +281,7 @@ static void from_one_segment_to_the_next(void **state)
     assert_told(&story, "write 1 1856+192\n"
                         "sync 1\n"
                         "create next\n" /* half is used */
-                        "allocate next 0+4096\n"
+                        "allocate next 0+4608\n"
                         "write 1 2048+192\n"
                         "sync 1\n");
     wal_world_fill(&story.world, 10, 17, 1, 100);
@@ -295,9 +295,27 @@ static void from_one_segment_to_the_next(void **state)
                         "sync names\n"
                         "close 1\n");
     wal_world_fill(&story.world, 19, 19, 1, 100);
-    assert_told(&story, "zero 2 704+3392\n"
+    assert_told(&story, "zero 2 704+3904\n"
                         "write 2 512+192\n"
                         "sync 2\n");
+    story_end(&story);
+}
+
+/* One without a frame takes what doesn't fit it: no other file is made. The
+ * new size is durable with the frame. */
+static void a_frame_larger_than_an_empty_segment(void **state)
+{
+    (void)state;
+    struct story story;
+    story_begin(&story);
+    buf_reset(&story.telling.told);
+    assert_int_equal(wal_reserve(story.world.wal, 5000), ERR_OK);
+    assert_int_equal(wal_reserve(story.world.wal, 70000), ERR_OK);
+    assert_told(&story, "allocate 1 0+6024\n"
+                        "allocate 1 0+71024\n");
+    wal_world_fill(&story.world, 1, 1, 1, 69904);
+    assert_told(&story, "write 1 512+69992\n"
+                        "sync 1\n");
     story_end(&story);
 }
 
@@ -309,7 +327,7 @@ static void a_frame_larger_than_a_segment(void **state)
     wal_world_fill(&story.world, 1, 12, 1, 100);
     buf_reset(&story.telling.told);
     assert_int_equal(wal_reserve(story.world.wal, 70000), ERR_OK);
-    assert_told(&story, "allocate next 0+70512\n"
+    assert_told(&story, "allocate next 0+71024\n"
                         "write next 0+512\n"
                         "sync next\n"
                         "rename next 2\n"
@@ -348,16 +366,19 @@ static void closing_and_opening(void **state)
     wal_world_fill(&story.world, 1, 20, 1, 100);
     buf_reset(&story.telling.told);
     wal_world_close(&story.world);
-    assert_told(&story, "truncate 2 0+896\n"
+    assert_told(&story, "truncate 2 0+1408\n"
                         "close 2\n");
     wal_world_reopen(&story.world);
     assert_told(&story, "list\n"
+                        "open 2\n" /* doesn't the log start anew there? */
+                        "read 2 0+512\n"
+                        "close 2\n"
                         "open 1\n"
-                        "read 1 0+4096\n"
+                        "read 1 0+4608\n"
                         "close 1\n"
                         "open 2\n"
-                        "read 2 0+896\n"
-                        "allocate 2 0+4096\n"
+                        "read 2 0+1408\n"
+                        "allocate 2 0+4608\n"
                         "sync 2\n"
                         "sync names\n");
     story_end(&story);
@@ -365,6 +386,33 @@ static void closing_and_opening(void **state)
 
 /* The zeros over a torn tail are durable before anything else is written.
  * The frame's last four bytes are padding, zero already. */
+/* The new segment is there for good before anything of the old log goes, and
+ * it goes oldest first. */
+static void beginning_anew(void **state)
+{
+    (void)state;
+    static const struct raft_hard_state hard = {3, 1, 50};
+    struct story story;
+    story_begin(&story);
+    wal_world_fill(&story.world, 1, 20, 1, 100);
+    assert_int_equal(wal_world_append(&story.world, 21, 1, 1, 100), ERR_OK);
+    buf_reset(&story.telling.told);
+    assert_int_equal(wal_reset(story.world.wal, 50, 2, &hard), ERR_OK);
+    assert_told(&story, "create next\n"
+                        "allocate next 0+4608\n"
+                        "sync 2\n"
+                        "write next 0+512\n"
+                        "sync next\n"
+                        "rename next 3\n"
+                        "sync names\n"
+                        "close 2\n"
+                        "remove 1\n"
+                        "sync names\n"
+                        "remove 2\n"
+                        "sync names\n");
+    story_end(&story);
+}
+
 static void cutting_a_torn_tail(void **state)
 {
     (void)state;
@@ -380,7 +428,7 @@ static void cutting_a_torn_tail(void **state)
     assert_int_equal(wal_copy_last(&story.world.found), 2);
     assert_told(&story, "list\n"
                         "open 1\n"
-                        "read 1 0+4096\n"
+                        "read 1 0+4608\n"
                         "zero 1 896+188\n"
                         "sync 1\n"
                         "sync names\n"
@@ -412,9 +460,11 @@ int main(void)
         cmocka_unit_test(a_new_log),
         cmocka_unit_test(a_commit),
         cmocka_unit_test(from_one_segment_to_the_next),
+        cmocka_unit_test(a_frame_larger_than_an_empty_segment),
         cmocka_unit_test(a_frame_larger_than_a_segment),
         cmocka_unit_test(trimming),
         cmocka_unit_test(closing_and_opening),
+        cmocka_unit_test(beginning_anew),
         cmocka_unit_test(cutting_a_torn_tail),
         cmocka_unit_test(without_syncs),
     };

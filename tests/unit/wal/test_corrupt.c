@@ -218,7 +218,7 @@ static void a_newer_version_is_said_to_be_one(void **state)
     struct buf file = {0};
     world_begin(&world);
     buf_append_slice(&file, disk_memory_bytes(world.memory, FIRST));
-    put_le32(file.at + 12, 2);
+    put_le32(file.at + 12, 3);
     put_le32(file.at + 8, crc32c(0, file.at + 12, WAL__HEADER_BYTES - 12));
     disk_memory_put(world.memory, FIRST, buf_slice(&file));
     assert_int_equal(wal_world_open(&world), ERR_UNSUPPORTED);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/crc.h"
 #include "base/mem.h"
 #include "base/prng.h"
 #include "wal/wal_int.h"
@@ -72,6 +73,55 @@ static void a_header_is_these_bytes(void **state)
                      WAL__HEADER_GOOD);
     assert_int_equal(seed, golden_seed);
     assert_memory_equal(&header, &golden_header, sizeof header);
+}
+
+/* Such a one has another version and one more field; the rest is the same. */
+static void a_header_that_starts_anew_is_these_bytes(void **state)
+{
+    (void)state;
+    char bytes[WAL__HEADER_BYTES];
+    struct wal__header made = golden_header;
+    made.anew_term = 4;
+    assert_int_equal(wal__header_encode(&made, bytes), 0x5904d265);
+    assert_memory_equal(bytes, header_bytes, 8);
+    assert_int_equal(get_le32(bytes + 12), 2);
+    assert_memory_equal(bytes + 16, header_bytes + 16, 64);
+    assert_int_equal(get_le64(bytes + 80), 4);
+    assert_true(wal__all_zero(bytes + 88, sizeof bytes - 88));
+
+    struct wal__header header;
+    uint32_t seed = 0;
+    assert_int_equal(wal__header_decode(bytes, &header, &seed),
+                     WAL__HEADER_GOOD);
+    assert_int_equal(seed, 0x5904d265);
+    assert_memory_equal(&header, &made, sizeof header);
+}
+
+static enum wal__header_result decode_sealed(char *bytes)
+{
+    struct wal__header header;
+    uint32_t seed;
+    put_le32(bytes + 8, crc32c(0, bytes + 12, WAL__HEADER_BYTES - 12));
+    return wal__header_decode(bytes, &header, &seed);
+}
+
+static void a_version_has_its_fields_and_no_others(void **state)
+{
+    (void)state;
+    char bytes[WAL__HEADER_BYTES];
+    wal__header_encode(&golden_header, bytes);
+    assert_int_equal(decode_sealed(bytes), WAL__HEADER_GOOD);
+    put_le64(bytes + 80, 4);
+    assert_int_equal(decode_sealed(bytes), WAL__HEADER_BAD);
+    put_le32(bytes + 12, 2);
+    assert_int_equal(decode_sealed(bytes), WAL__HEADER_GOOD);
+    bytes[88] = 1;
+    assert_int_equal(decode_sealed(bytes), WAL__HEADER_BAD);
+    bytes[88] = 0;
+    put_le64(bytes + 80, 0);
+    assert_int_equal(decode_sealed(bytes), WAL__HEADER_BAD);
+    put_le32(bytes + 12, 3);
+    assert_int_equal(decode_sealed(bytes), WAL__HEADER_NEWER);
 }
 
 static void a_frame_is_these_bytes(void **state)
@@ -232,6 +282,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_header_is_these_bytes),
+        cmocka_unit_test(a_header_that_starts_anew_is_these_bytes),
+        cmocka_unit_test(a_version_has_its_fields_and_no_others),
         cmocka_unit_test(a_frame_is_these_bytes),
         cmocka_unit_test(a_frame_is_read_from_these_bytes),
         cmocka_unit_test(a_frame_holds_only_at_its_place),

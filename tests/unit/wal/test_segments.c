@@ -170,7 +170,8 @@ static void a_full_disk_is_an_answer_and_not_a_broken_log(void **state)
     struct wal_world world;
     wal_world_init(&world, 1, 4096);
     assert_int_equal(wal_world_create(&world), ERR_OK);
-    disk_memory_limit(world.memory, 4096 + 2000); /* half a segment more */
+    /* Half a segment more. */
+    disk_memory_limit(world.memory, 4096 + 512 + 2000);
     raft_index last = 0;
     while (wal_reserve(world.wal, 192) == ERR_OK) {
         last++;
@@ -207,10 +208,10 @@ a_large_frame_on_a_full_disk_costs_the_small_ones_nothing(void **state)
     assert_int_equal(wal_world_create(&world), ERR_OK);
     wal_world_fill(&world, 1, 12, 1, 100);
     assert_true(has_next(&world));
-    disk_memory_limit(world.memory, 2 * 4096);
+    disk_memory_limit(world.memory, 2 * (4096 + 512));
     assert_int_equal(wal_reserve(world.wal, 100000), ERR_DISK_FULL);
     assert_true(has_next(&world));
-    assert_int_equal(disk_memory_bytes(world.memory, NEXT).size, 4096);
+    assert_int_equal(disk_memory_bytes(world.memory, NEXT).size, 4096 + 512);
     wal_world_fill(&world, 13, 30, 1, 100);
     assert_int_equal(segments_of(&world), 2);
     disk_memory_limit(world.memory, 0);

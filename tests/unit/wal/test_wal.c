@@ -379,19 +379,20 @@ static void what_was_read_is_durable(void **state)
     }
 }
 
+/* And the slack. */
 static void a_closed_log_takes_only_what_it_holds(void **state)
 {
     (void)state;
     struct wal_world world;
     wal_world_init(&world, 1, 64 * 1024);
     assert_int_equal(wal_world_create(&world), ERR_OK);
-    assert_int_equal(disk_memory_used(world.memory), 64 * 1024);
+    assert_int_equal(disk_memory_used(world.memory), 72 * 1024);
     wal_world_fill(&world, 1, 3, 1, 50);
     wal_world_close(&world);
-    assert_true(disk_memory_used(world.memory) < 1024);
+    assert_true(disk_memory_used(world.memory) < 1024 + 8 * 1024);
     wal_world_reopen(&world);
     assert_found(&world, 1, 3, 1);
-    assert_int_equal(disk_memory_used(world.memory), 64 * 1024);
+    assert_int_equal(disk_memory_used(world.memory), 72 * 1024);
     wal_world_deinit(&world);
 }
 
