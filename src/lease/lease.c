@@ -84,18 +84,23 @@ static void drop_lease(struct lease_table *table, struct lease *lease)
     mem_free(lease);
 }
 
-void lease_table_free(struct lease_table *table)
+void lease_table_clear(struct lease_table *table)
 {
     struct heap_node *end;
-    if (table == NULL)
-        return;
     while ((end = heap_top(&table->ends)) != NULL)
         drop_lease(table, lease_of_end(end));
     CHECK_EQ(table->by_id.count, 0);
-    for (size_t i = 0; i < MVCC_TABLE_COUNT; i++) {
+    for (size_t i = 0; i < MVCC_TABLE_COUNT; i++)
         CHECK_EQ(table->by_key[i].count, 0);
+}
+
+void lease_table_free(struct lease_table *table)
+{
+    if (table == NULL)
+        return;
+    lease_table_clear(table);
+    for (size_t i = 0; i < MVCC_TABLE_COUNT; i++)
         map_deinit(&table->by_key[i]);
-    }
     map_u64_deinit(&table->by_id);
     heap_deinit(&table->ends);
     mem_free(table);

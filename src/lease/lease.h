@@ -26,6 +26,9 @@ struct lease_table;
 
 struct lease_table *lease_table_new(void);
 void lease_table_free(struct lease_table *table);
+/* No leases any more: the store was replaced (mvcc_reload), and who keeps them
+ * builds them again. */
+void lease_table_clear(struct lease_table *table);
 
 /* The lease now ends at `expire_ns`; granted if it wasn't there. */
 void lease_set(struct lease_table *table, lease_id id, int64_t expire_ns);

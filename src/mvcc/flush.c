@@ -338,3 +338,8 @@ void mvcc_flush_free(struct mvcc_flush *flush)
     mem_free(flush->changes);
     mem_free(flush);
 }
+
+bool mvcc_is_flushing(const struct mvcc *mvcc)
+{
+    return mvcc->flushing;
+}

@@ -2,6 +2,7 @@
 #include "mvcc/mvcc.h"
 
 #include "base/check.h"
+#include "base/plant.h"
 #include "mvcc/mvcc_int.h"
 
 const char *mvcc_cause_text(enum mvcc_cause cause)
@@ -35,6 +36,32 @@ void mvcc_commit_unref(struct mvcc_commit *commit)
         mem_free(commit);
 }
 
+/* ---- opening and closing ------------------------------------------------- */
+
+/* All that comes from the file or goes there. */
+static void init_contents(struct mvcc *mvcc)
+{
+    slab_init(&mvcc->slab);
+    for (unsigned i = 0; i < MVCC_TABLE_COUNT; i++)
+        index__init(&mvcc->tables[i], &mvcc->slab);
+    meta__init(&mvcc->meta, &mvcc->slab);
+    mvcc->current = MVCC_FIRST_REVISION;
+    mvcc->tail.first = MVCC_FIRST_REVISION + 1;
+}
+
+/* As if it had never been: what init_contents needs. */
+static void deinit_contents(struct mvcc *mvcc)
+{
+    compact__deinit(&mvcc->compaction);
+    tail__deinit(&mvcc->tail);
+    mem_free(mvcc->leased.revs);
+    mvcc->leased = (struct leased){0};
+    meta__deinit(&mvcc->meta);
+    for (unsigned i = 0; i < MVCC_TABLE_COUNT; i++)
+        index__deinit(&mvcc->tables[i]);
+    slab_deinit(&mvcc->slab);
+}
+
 enum err mvcc_open(const struct mvcc_config *config, struct mvcc **out)
 {
     *out = NULL;
@@ -42,10 +69,7 @@ enum err mvcc_open(const struct mvcc_config *config, struct mvcc **out)
     struct mvcc *mvcc = mem_alloc_zero(sizeof *mvcc);
     mvcc->kv = config->kv;
     mvcc->seed = config->seed;
-    slab_init(&mvcc->slab);
-    for (unsigned i = 0; i < MVCC_TABLE_COUNT; i++)
-        index__init(&mvcc->tables[i], &mvcc->slab);
-    meta__init(&mvcc->meta, &mvcc->slab);
+    init_contents(mvcc);
     arena_init(&mvcc->draft.arena, 0);
 
     enum err err = load__all(mvcc);
@@ -66,17 +90,37 @@ void mvcc_close(struct mvcc *mvcc)
     CHECK(!mvcc->draft.open && !mvcc->flushing);
     mvcc_reader_free(mvcc->reader);
     CHECK_EQ(mvcc->readers, 0);
-    compact__deinit(&mvcc->compaction);
-    tail__deinit(&mvcc->tail);
+    deinit_contents(mvcc);
     mem_free(mvcc->draft.records);
-    mem_free(mvcc->leased.revs);
     arena_deinit(&mvcc->draft.arena);
-    meta__deinit(&mvcc->meta);
-    for (unsigned i = 0; i < MVCC_TABLE_COUNT; i++)
-        index__deinit(&mvcc->tables[i]);
-    slab_deinit(&mvcc->slab);
     mem_free(mvcc);
 }
+
+/* ---- another state ------------------------------------------------------- */
+
+static void forget_contents(struct mvcc *mvcc)
+{
+    deinit_contents(mvcc);
+    init_contents(mvcc);
+    mvcc->time_ns = mvcc->durable_time_ns = 0;
+    mvcc->durable_main = 0;
+    mvcc->now = mvcc->ground = mvcc->durable = (struct mark){0};
+    mvcc->ground_marked = mvcc->durable_finished = false;
+}
+
+enum err mvcc_reload(struct mvcc *mvcc)
+{
+    CHECK(!mvcc->draft.open && !mvcc->flushing);
+    CHECK(!mvcc->reader->reading);
+    forget_contents(mvcc);
+    mem_trim();
+    enum err err = load__all(mvcc);
+    if (PLANTED(SNAPSHOT_NO_LEASES))
+        mvcc->leased.count = 0;
+    return err_wrap(err, "open the store again");
+}
+
+/* ---- as it is ------------------------------------------------------------ */
 
 void mvcc_status(const struct mvcc *mvcc, struct mvcc_status *out)
 {

@@ -124,11 +124,30 @@ enum err mvcc_open(const struct mvcc_config *config,
 /* What was not flushed is lost here (the log has it). */
 void mvcc_close(struct mvcc *mvcc);
 
+/* What the kv shows was replaced by another state (a snapshot): the tail and
+ * the index are thrown away and built again from it. Readers stay good. The
+ * revision may be far ahead of what it was: watch_hub_jump tells the hubs.
+ * Needs: the exclusive lock, from before the kv was replaced to the end of
+ *        this; no reader has begun; no open transaction; no flush between
+ *        mvcc_flush_begin and mvcc_flush_done (mvcc_is_flushing): it would
+ *        write what is of the old state into the new one. None can begin
+ *        while the lock is held.
+ * Errors: ERR_CORRUPT, ERR_IO: the store can only be closed any more. */
+enum err mvcc_reload(struct mvcc *mvcc) MUST_USE;
+
+/* How far the state is that `kv` shows, and one value of its meta (empty where
+ * there is none; appended to `value`), without a store over it: of a snapshot
+ * that came, or is about to leave.
+ * Errors: ERR_CORRUPT, ERR_IO. */
+enum err mvcc_peek(struct kv *kv, struct slice name, uint64_t *applied_index,
+                   uint64_t *applied_term, struct buf *value) MUST_USE;
+
 struct mvcc_reader;
 
 /* Calls `each` with each record that lives and has a lease, in the order of
- * revisions: who keeps leases builds them again. Once, after mvcc_open and
- * before the first write; what it took from the file is forgotten then.
+ * revisions: who keeps leases builds them again. Once, after mvcc_open or
+ * mvcc_reload and before the first write; what it took from the file is
+ * forgotten then.
  * Errors: ERR_CORRUPT, ERR_IO. */
 enum err mvcc_each_leased(struct mvcc_reader *reader,
                           void (*each)(void *context,
@@ -188,7 +207,8 @@ void mvcc_set_applied(struct mvcc *mvcc, uint64_t index, uint64_t term);
  * with the tail. Names are at most KV_KEY_BYTES_MAX bytes. An empty value
  * with at == NULL removes. */
 void mvcc_meta_put(struct mvcc *mvcc, struct slice name, struct slice value);
-/* From memory; valid until the next mvcc_meta_put. False: none. */
+/* From memory; valid until the next mvcc_meta_put or mvcc_reload. False:
+ * none. */
 bool mvcc_meta_get(const struct mvcc *mvcc, struct slice name,
                    struct slice *out);
 void mvcc_meta_each(const struct mvcc *mvcc, struct slice prefix,
@@ -285,6 +305,9 @@ enum err mvcc_flush_write(struct mvcc_flush *flush) MUST_USE;
 void mvcc_flush_done(struct mvcc *mvcc, struct mvcc_flush *flush,
                      enum err written);
 void mvcc_flush_free(struct mvcc_flush *flush);
+/* A flush was begun and is not done. Under the exclusive lock it stays as it
+ * is. */
+bool mvcc_is_flushing(const struct mvcc *mvcc);
 
 /* ---- compaction ---------------------------------------------------------- */
 

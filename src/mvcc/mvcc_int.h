@@ -172,7 +172,7 @@ struct mvcc {
     bool durable_finished; /* the compaction, with all its drops */
 
     struct leased leased;
-    bool flushing;
+    atomic_bool flushing; /* set under the shared lock */
     atomic_uint readers;
     struct mvcc_reader *reader; /* the store's own, for mvcc_compact */
 };
@@ -205,7 +205,7 @@ extern const struct slice state__key;
 void state__encode(const struct state *state, char out[STATE_BYTES]);
 enum err state__decode(struct slice bytes, struct state *out) MUST_USE;
 
-/* Fills an empty store from its kv file. */
+/* Fills a store from its kv file. Needs: it is as mvcc_open makes it. */
 enum err load__all(struct mvcc *mvcc) MUST_USE;
 
 /* ---- reading ------------------------------------------------------------- */

@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "mvcc/watch_int.h"
 
 static_assert(sizeof(struct watcher) <= 112, "a million watchers are idle");
@@ -276,4 +277,15 @@ void watch_hub_commit(struct watch_hub *hub, struct mvcc_commit *commit)
     }
     hub->busy = false;
     set_newest(hub, commit->main);
+}
+
+/* Those who are BEHIND read on to the new end, and are LIVE from there. */
+void watch_hub_jump(struct watch_hub *hub, revision newest)
+{
+    CHECK(!hub->busy);
+    if (newest <= hub->newest)
+        return;
+    if (!PLANTED(WATCH_GAP))
+        all_fall_behind(hub);
+    set_newest(hub, newest);
 }

@@ -12,7 +12,8 @@
  *                           BEHIND <---------------watch_lag------------- LIVE
  *
  * Commits follow each other without a hole. Where one is missing (the hub was
- * not told, or the store was replaced), all go BEHIND and read it from history.
+ * not told, or the store was replaced: watch_hub_jump), all go BEHIND and read
+ * it from history.
  *
  * Owns: the watcher is the caller's memory; its key bytes must outlive it.
  * Threads: one at a time; watch_catch_up under the shared lock (it reads).
@@ -66,6 +67,11 @@ void watch_hub_add(struct watch_hub *hub, struct watcher *watcher,
 void watch_hub_remove(struct watch_hub *hub, struct watcher *watcher);
 /* A live commit; those at or below the hub's newest are passed over. */
 void watch_hub_commit(struct watch_hub *hub, struct mvcc_commit *commit);
+/* The store was replaced (mvcc_reload) and is at `newest` now: what lies
+ * between has no commits to come, and is read from history by all; call
+ * watch_catch_up. Commits above `newest` are given to watch_hub_commit again.
+ * At or below the hub's newest nothing happens. */
+void watch_hub_jump(struct watch_hub *hub, revision newest);
 /* This watcher can't take more now: it goes BEHIND at its `next`. It is read
  * on after watch_resume. */
 void watch_lag(struct watch_hub *hub, struct watcher *watcher);

@@ -105,8 +105,9 @@ enum err tree_expire(struct tree *tree, lease_id lease, int64_t time_ns,
                                        struct mvcc_commit *commit),
                      void *context) MUST_USE;
 
-/* Puts the leases back that the store's records name, after mvcc_open: those
- * of v2 whole, and the keys of v3's leases that are in the table already. */
+/* Puts the leases back that the store's records name, after mvcc_open, or
+ * after mvcc_reload and lease_table_clear: those of v2 whole, and the keys of
+ * v3's leases that are in the table already. */
 enum err tree_restore_leases(struct tree *tree) MUST_USE;
 
 /* ---- reading ------------------------------------------------------------ */

@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "base/prng.h"
 #include "mvcc/mvcc_int.h"
-#include "support/kv_memory.h"
+#include "memory/kv_memory.h"
 
 enum {
     OPERATIONS = 2000000,

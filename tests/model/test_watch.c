@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "base/prng.h"
 #include "mvcc/watch.h"
-#include "support/kv_memory.h"
+#include "memory/kv_memory.h"
 
 enum {
     SEEDS = 100,

@@ -2,7 +2,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "support/kv_memory.h"
+#include "memory/kv_memory.h"
 
 /* ---- open and close ------------------------------------------------------ */
 

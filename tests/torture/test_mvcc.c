@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 #include "mvcc/mvcc.h"
-#include "support/kv_memory.h"
+#include "memory/kv_memory.h"
 
 enum { KEYS = 40, CALLS_MAX = 100000 };
 

@@ -18,7 +18,7 @@
 #include "base/mem.h"
 #include "base/prng.h"
 #include "mvcc/mvcc.h"
-#include "support/kv_memory.h"
+#include "memory/kv_memory.h"
 
 enum { KEYS = 20, READERS = 3, SECONDS = 2, BEHIND = 200 };
 

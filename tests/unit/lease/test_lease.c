@@ -230,6 +230,31 @@ static void a_lease_of_v2_goes_with_its_last_key(void **state)
 
 /* Against the simplest thing that could be right: for each key its lease, for
  * each lease its end. */
+static void a_table_that_is_cleared_begins_anew(void **state)
+{
+    (void)state;
+    lease_id id;
+    int64_t expire_ns;
+    lease_table_clear(table); /* of nothing */
+    lease_set(table, 7, 100);
+    attach(7, "a");
+    attach(7, "b");
+    lease_set(table, LEASE_V2 | 8, 50);
+    lease_attach(table, LEASE_V2 | 8, MVCC_DIRS, SLICE("a"));
+    lease_table_clear(table);
+    assert_int_equal(lease_count(table), 0);
+    expect_none(7);
+    assert_false(lease_next(table, &id, &expire_ns));
+    assert_false(lease_of_key(table, MVCC_KEYS, SLICE("a"), &id));
+    assert_false(lease_of_key(table, MVCC_DIRS, SLICE("a"), &id));
+    /* The same keys and ids are as good as new. */
+    lease_set(table, 7, 200);
+    attach(7, "b");
+    attach(7, "a");
+    expect_end(7, 200);
+    expect_keys(7, "key:b key:a ");
+}
+
 static void random_changes(void **state)
 {
     (void)state;
@@ -294,6 +319,7 @@ int main(void)
         STORY(a_revoked_lease_lets_go_of_its_keys),
         STORY(a_lease_of_v3_stays_without_keys),
         STORY(a_lease_of_v2_goes_with_its_last_key),
+        STORY(a_table_that_is_cleared_begins_anew),
         STORY(random_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@
 #define ETCHED_TESTS_UNIT_MVCC_STORIES_H
 
 #include "mvcc/mvcc_int.h"
-#include "support/kv_memory.h"
+#include "memory/kv_memory.h"
 
 /* The story's world. */
 extern struct kv *kv;

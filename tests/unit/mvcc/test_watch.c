@@ -8,8 +8,9 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "base/plant.h"
+#include "memory/kv_memory.h"
 #include "mvcc/watch.h"
-#include "support/kv_memory.h"
 
 /* ---- a little language --------------------------------------------------- */
 
@@ -607,6 +608,127 @@ static void a_missing_commit_is_read_from_history(void **state)
     unwatch(&future);
 }
 
+/* ---- the store is replaced ----------------------------------------------- */
+
+/* What a snapshot brings, as the hub's thread sees it: the store has more, and
+ * no commit of it was told. */
+static void bring(const char *key, const char *value)
+{
+    begin();
+    put_in(MVCC_KEYS, key, value);
+    commit(false);
+}
+
+static void a_jump_is_read_from_history_though_no_commit_comes(void **state)
+{
+    (void)state;
+    struct probe exact, range, future, behind, lagging;
+    put("/a", "1");
+    watch(&exact, "/a", NULL, 3);
+    watch(&range, "/", "0", 3);
+    watch(&future, "/a", NULL, 5);
+    watch(&behind, "/a", NULL, 2);
+    watch(&lagging, "/a", NULL, 3);
+    watch_lag(hub, &lagging.watcher);
+    bring("/a", "2");
+    bring("/b", "3");
+    bring("/a", "4");
+    watch_hub_jump(hub, now());
+    expect_seen(&exact, "");
+    while (catch_up(2))
+        ;
+    expect_seen(&exact, "3.0 /a=2;5.0 /a=4;");
+    expect_seen(&range, "3.0 /a=2;4.0 /b=3;5.0 /a=4;");
+    expect_seen(&future, "5.0 /a=4;");
+    expect_seen(&behind, "2.0 /a=1;3.0 /a=2;5.0 /a=4;");
+    expect_seen(&lagging, "");
+    put("/a", "5"); /* all are LIVE again */
+    expect_seen(&exact, "6.0 /a=5 live;");
+    expect_seen(&range, "6.0 /a=5 live;");
+    expect_seen(&future, "6.0 /a=5 live;");
+    expect_seen(&behind, "6.0 /a=5 live;");
+    watch_resume(hub, &lagging.watcher);
+    while (catch_up(2))
+        ;
+    expect_seen(&lagging, "3.0 /a=2;5.0 /a=4;6.0 /a=5;");
+    unwatch(&exact);
+    unwatch(&range);
+    unwatch(&future);
+    unwatch(&behind);
+    unwatch(&lagging);
+}
+
+static void a_jump_to_where_the_hub_is_is_none(void **state)
+{
+    (void)state;
+    struct probe probe;
+    watch(&probe, "/a", NULL, 2);
+    put("/a", "1");
+    watch_hub_jump(hub, now());
+    watch_hub_jump(hub, 1);
+    assert_false(catch_up(10));
+    put("/a", "2");
+    expect_seen(&probe, "2.0 /a=1 live;3.0 /a=2 live;");
+    unwatch(&probe);
+}
+
+/* The commits before the store was replaced may come late. */
+static void commits_of_before_a_jump_are_passed_over(void **state)
+{
+    (void)state;
+    struct probe probe;
+    watch(&probe, "/a", NULL, 2);
+    begin();
+    put_in(MVCC_KEYS, "/a", "1");
+    struct mvcc_commit *late = mvcc_commit(store);
+    bring("/a", "2");
+    watch_hub_jump(hub, now());
+    watch_hub_commit(hub, late);
+    mvcc_commit_unref(late);
+    expect_seen(&probe, "");
+    while (catch_up(10))
+        ;
+    expect_seen(&probe, "2.0 /a=1;3.0 /a=2;");
+    unwatch(&probe);
+}
+
+static void a_jump_over_what_is_compacted_is_told(void **state)
+{
+    (void)state;
+    struct probe lost, kept;
+    watch(&lost, "/a", NULL, 2);
+    watch(&kept, "/a", NULL, 4);
+    bring("/a", "1");
+    bring("/a", "2");
+    bring("/a", "3");
+    compact(3);
+    watch_hub_jump(hub, now());
+    while (catch_up(10))
+        ;
+    assert_int_equal(lost.compacted, 3);
+    expect_seen(&lost, "");
+    expect_seen(&kept, "4.0 /a=3;");
+    buf_deinit(&lost.seen);
+    unwatch(&kept);
+}
+
+#ifdef ETCHED_PLANTED
+static void the_planted_bug_leaves_a_gap(void **state)
+{
+    (void)state;
+    struct probe probe;
+    watch(&probe, "/a", NULL, 2);
+    bring("/a", "1");
+    plant_active = PLANT_WATCH_GAP;
+    watch_hub_jump(hub, now());
+    plant_active = PLANT_NONE;
+    assert_false(catch_up(10));
+    put("/a", "2");
+    expect_seen(&probe, "3.0 /a=2 live;");
+    unwatch(&probe);
+}
+#endif
+
 static void history_that_cant_be_read_now_is_read_later(void **state)
 {
     (void)state;
@@ -678,6 +800,13 @@ int main(void)
         CASE(a_quiet_one_that_lags_has_missed_nothing),
         CASE(one_whose_past_is_compacted_is_told_and_is_out),
         CASE(a_missing_commit_is_read_from_history),
+        CASE(a_jump_is_read_from_history_though_no_commit_comes),
+        CASE(a_jump_to_where_the_hub_is_is_none),
+        CASE(commits_of_before_a_jump_are_passed_over),
+        CASE(a_jump_over_what_is_compacted_is_told),
+#ifdef ETCHED_PLANTED
+        CASE(the_planted_bug_leaves_a_gap),
+#endif
         CASE(history_that_cant_be_read_now_is_read_later),
         CASE(one_may_be_taken_out_of_any_state),
     };

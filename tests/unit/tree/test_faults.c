@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "support/kv_memory.h"
+#include "memory/kv_memory.h"
 #include "support/tree_world.h"
 
 static struct tree_world world;

@@ -239,6 +239,31 @@ static void leases_are_restored(void **state)
     LIST("/", "b");
 }
 
+/* A snapshot took the store's place: the table is built anew from it. */
+static void leases_are_restored_after_a_reload(void **state)
+{
+    (void)state;
+    tree_world_do(&world, "set /a =1 ttl=5");
+    tree_world_do(&world, "set /b =1 ttl=7");
+    tree_world_flush(&world);
+    tree_world_do(&world, "set /a =2");
+    tree_world_do(&world, "set /late =1 ttl=9");
+    assert_int_equal(lease_count(world.leases), 2);
+    /* What was not flushed is thrown away, as with any other state. */
+    assert_int_equal(mvcc_reload(world.mvcc), ERR_OK);
+    lease_table_clear(world.leases);
+    mvcc_read_begin(world.reader);
+    assert_int_equal(tree_restore_leases(&world.tree), ERR_OK);
+    mvcc_read_end(world.reader);
+    assert_int_equal(lease_count(world.leases), 2);
+    LIST("/", "a b");
+    sleep_s(6);
+    assert_int_equal(tree_world_expire(&world), 1);
+    LIST("/", "b");
+    tree_world_do(&world, "set /b =2");
+    assert_int_equal(lease_count(world.leases), 0);
+}
+
 /* ---- leases of v3's: several keys ---------------------------------------- */
 
 static void put_with_lease(const char *key, lease_id lease)
@@ -341,6 +366,7 @@ int main(void)
         STORY(huge_ttls),
         STORY(a_clock_that_begins_at_zero),
         STORY(leases_are_restored),
+        STORY(leases_are_restored_after_a_reload),
         STORY(a_lease_of_v3_ends_with_all_its_keys),
         STORY(a_lease_of_v3_without_keys_just_ends),
         STORY(keys_go_back_to_leases_that_are_there),
