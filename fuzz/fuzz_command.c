@@ -35,6 +35,25 @@ static bool same_expire(const struct expire_command *a,
     return same;
 }
 
+static bool same_cluster(const struct cluster_command *a,
+                         const struct cluster_command *b)
+{
+    return a->has_active_size == b->has_active_size &&
+           a->has_remove_delay == b->has_remove_delay &&
+           a->has_sync_interval == b->has_sync_interval &&
+           a->active_size == b->active_size &&
+           a->remove_delay_us == b->remove_delay_us &&
+           a->sync_interval_us == b->sync_interval_us;
+}
+
+static bool same_member(const struct member_command *a,
+                        const struct member_command *b)
+{
+    return a->op == b->op && a->member == b->member &&
+           slice_eq(a->name, b->name) && slice_eq(a->peer_urls, b->peer_urls) &&
+           slice_eq(a->client_urls, b->client_urls);
+}
+
 static bool same(const struct command *a, const struct command *b)
 {
     if (a->type != b->type)
@@ -50,6 +69,12 @@ static bool same(const struct command *a, const struct command *b)
         return a->publish.member == b->publish.member &&
                slice_eq(a->publish.name, b->publish.name) &&
                slice_eq(a->publish.client_urls, b->publish.client_urls);
+    case COMMAND_CLUSTER:
+        return same_cluster(&a->cluster, &b->cluster);
+    case COMMAND_MEMBER:
+        return same_member(&a->member, &b->member);
+    case COMMAND_TRANSFER:
+        return a->transfer_to == b->transfer_to;
     }
     UNREACHABLE();
 }

@@ -2,6 +2,7 @@
  * along with what it did. */
 #include "base/check.h"
 #include "base/log.h"
+#include "base/plant.h"
 #include "node/node_int.h"
 
 static void add_commit(void *context, struct mvcc_commit *commit)
@@ -44,6 +45,9 @@ static enum err apply_expire(struct node *node,
                              int64_t time_ns)
 {
     enum err err = ERR_OK;
+    if (PLANTED(LEASE_EARLY)) {
+        time_ns += NODE_PLANTED_EARLY_NS;
+    }
     for (size_t i = 0; i < expire->count && err == ERR_OK; i++) {
         err = tree_expire(&node->tree, expire->leases[i], time_ns, add_commit,
                           node);
@@ -66,30 +70,23 @@ static enum err apply_compact(struct node *node, revision at)
     return err;
 }
 
-/* A member as it published itself: name and URLs, each with its length. */
-static void apply_publish(struct node *node,
-                          const struct publish_command *publish)
-{
-    char name[16];
-    struct buf value = {0};
-    char size[VARINT_BYTES_MAX];
-    buf_append(&value, size, put_varint(size, publish->name.size));
-    buf_append_slice(&value, publish->name);
-    buf_append_slice(&value, publish->client_urls);
-    mvcc_meta_put(node->mvcc, node__member_name(publish->member, name),
-                  buf_slice(&value));
-    buf_deinit(&value);
-}
-
 static enum err apply_command(struct node *node, const struct raft_entry *entry,
-                              struct node_request *request)
+                              struct node_wait **wait)
 {
     struct command command;
+    struct node_request *request;
     arena_reset(&node->arena);
     struct slice input = slice_of(entry->data->bytes, entry->data->size);
     enum err err = command_decode(input, &node->arena, &command);
     if (err != ERR_OK) {
         return err;
+    }
+    if (*wait == NULL && command.from == node->member_id) {
+        *wait = node__take_handed(node, command.number);
+    }
+    request = *wait == NULL ? NULL : node__request_of(*wait);
+    if (request != NULL) {
+        request->index = entry->index;
     }
     switch (command.type) {
     case COMMAND_TREE:
@@ -99,40 +96,102 @@ static enum err apply_command(struct node *node, const struct raft_entry *entry,
     case COMMAND_COMPACT:
         return apply_compact(node, command.compact);
     case COMMAND_PUBLISH:
-        apply_publish(node, &command.publish);
+        node__apply_publish(node, &command.publish);
         return ERR_OK;
+    case COMMAND_CLUSTER:
+        node__apply_cluster(node, &command.cluster);
+        return ERR_OK;
+    case COMMAND_MEMBER:
+    case COMMAND_TRANSFER:
+        return err_set(ERR_CORRUPT, "a question to the leader is in the log");
     }
     UNREACHABLE();
 }
 
-/* The request that waits for this entry, if it is one of the batch. */
-static struct node_request *request_of(struct node *node, raft_index index)
+static void decide(struct node *node, struct node_wait *wait, enum err err)
 {
-    const struct node_batch *batch = node->batch;
-    if (batch->count == 0 || index < batch->first ||
-        index >= batch->first + batch->count) {
+    if (wait != NULL) {
+        CHECK_LT(node->decided_count, NODE_APPLY_CHUNK);
+        node->decided[node->decided_count++] =
+            (struct node_decided){.wait = wait, .err = err};
+    }
+}
+
+/* Who waits for this entry; one who waits for another one at its index, which
+ * is never to come, is decided for. */
+static struct node_wait *wait_of(struct node *node,
+                                 const struct raft_entry *entry)
+{
+    enum err err;
+    if (node->ring_count == 0) {
         return NULL;
     }
-    return batch->requests[index - batch->first];
+    struct node_wait *wait = node__ring_take(node, entry, &err);
+    if (err != ERR_OK) {
+        decide(node, wait, err);
+        return NULL;
+    }
+    return wait;
+}
+
+static void set_applied(struct node *node, const struct raft_entry *entry)
+{
+    if (PLANTED(APPLIED_BEHIND) && entry->index > 1) {
+        mvcc_set_applied(node->mvcc, entry->index - 1, node->applied_term);
+    } else {
+        mvcc_set_applied(node->mvcc, entry->index, entry->term);
+    }
+    node->applied_term = entry->term;
+    atomic_store_explicit(&node->applied, entry->index, memory_order_release);
+}
+
+static void land(struct node *node, const struct raft_entry *entry)
+{
+    if (entry->term == node->led_term && entry->data != NULL) {
+        CHECK_LE(entry->data->size, node->inflight_bytes);
+        node->inflight_bytes -= entry->data->size;
+    }
+}
+
+/* A commit keeps its time in the store; of an entry that made none it is kept
+ * beside it. For time never falls in the log, and who leads from a snapshot
+ * has nothing else to know it by. */
+static void keep_time(struct node *node, const struct raft_entry *entry)
+{
+    char bytes[8];
+    if (node->stored.voter_count + node->stored.learner_count < 2 ||
+        entry->time_ns <= node->kept_time_ns) {
+        return;
+    }
+    node->kept_time_ns = entry->time_ns;
+    put_le64(bytes, (uint64_t)entry->time_ns);
+    mvcc_meta_put(node->mvcc, SLICE("time"), slice_of(bytes, sizeof(bytes)));
 }
 
 static enum err apply_entry(struct node *node, const struct raft_entry *entry)
 {
-    struct node_request *request = request_of(node, entry->index);
+    size_t commits_before = node->commit_count;
+    struct node_wait *wait = wait_of(node, entry);
     enum err err = ERR_OK;
     CHECK_LT(atomic_load_explicit(&node->applied, memory_order_relaxed),
              entry->index);
+    CHECK_LE(node->applied_term, entry->term);
+    CHECK_EQ(atomic_load_explicit(&node->applied, memory_order_relaxed) + 1,
+             entry->index);
     if (entry->type == RAFT_ENTRY_COMMAND && entry->data != NULL) {
-        err = apply_command(node, entry, request);
+        err = apply_command(node, entry, &wait);
+    } else if (entry->type == RAFT_ENTRY_CHANGE) {
+        err = node__apply_change(node, entry, &wait);
     }
+    decide(node, wait, ERR_OK);
     if (err != ERR_OK) {
         return err_wrap(err, "entry %llu", (unsigned long long)entry->index);
     }
-    if (request != NULL) {
-        request->index = entry->index;
+    if (node->commit_count == commits_before) {
+        keep_time(node, entry);
     }
-    mvcc_set_applied(node->mvcc, entry->index, entry->term);
-    atomic_store_explicit(&node->applied, entry->index, memory_order_release);
+    land(node, entry);
+    set_applied(node, entry);
     return ERR_OK;
 }
 
@@ -164,25 +223,29 @@ static enum err apply_chunk(struct node *node, raft_index from, raft_index to)
     }
     mvcc_read_end(node->reader);
     mvcc_status(node->mvcc, &status);
+    raft_index applied = atomic_load(&node->applied);
     CHECK_LE(atomic_load(&node->revision), status.current);
     atomic_store_explicit(&node->revision, status.current,
                           memory_order_relaxed);
     atomic_store(&node->tail_bytes, status.tail_bytes);
     unlock_write(lock);
-    node__count(node, NODE_COUNTER(proposals_applied),
-                status.applied_index + 1 - from);
+    node__count(node, NODE_COUNTER(proposals_applied), applied + 1 - from);
     tell_watchers(node);
     return err;
 }
 
-static void answer_chunk(struct node *node, raft_index from, raft_index to)
+/* In the order of the entries; what was handed over in earlier terms and isn't
+ * among them never will be. */
+static void answer_chunk(struct node *node, raft_term term_before)
 {
-    for (raft_index i = from; i <= to; i++) {
-        struct node_request *request = request_of(node, i);
-        if (request != NULL) {
-            node->batch->requests[i - node->batch->first] = NULL;
-            node__answer(node, request, ERR_OK);
-        }
+    size_t count = node->decided_count;
+    node->decided_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        node__answer_wait(node, node->decided[i].wait, node->decided[i].err);
+    }
+    if (node->applied_term != term_before) {
+        node__ring_end(node, node->applied_term, ERR_TIMEOUT);
+        node__hand_over_again(node, node->applied_term);
     }
 }
 
@@ -205,9 +268,10 @@ enum err node__apply(struct node *node, raft_index from, raft_index to)
     while (from <= to && err == ERR_OK) {
         raft_index end = from + NODE_APPLY_CHUNK - 1;
         end = end < to ? end : to;
+        raft_term term_before = node->applied_term;
         err = apply_chunk(node, from, end);
         if (err == ERR_OK) {
-            answer_chunk(node, from, end);
+            answer_chunk(node, term_before);
         }
         from = end + 1;
     }

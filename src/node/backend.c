@@ -93,7 +93,7 @@ static void let_go(struct node *node, struct mvcc_flush *flush,
     mvcc_flush_free(flush);
 }
 
-enum err node_flush(struct node *node, bool *more)
+static enum err flush(struct node *node, bool *more)
 {
     struct mvcc_status before;
     struct mvcc_status after;
@@ -111,4 +111,37 @@ enum err node_flush(struct node *node, bool *more)
     bool left = is_more(node, &before, &after, garbage);
     *more = err == ERR_OK && left;
     return err_wrap(err, "flush the store");
+}
+
+enum err node__flush_now(struct node *node)
+{
+    bool more = true;
+    enum err err = ERR_OK;
+    while (more && err == ERR_OK) {
+        err = flush(node, &more);
+    }
+    return err;
+}
+
+/* While a snapshot takes the store's place there is nothing to flush; the
+ * writer says when it is done. */
+enum err node_flush(struct node *node, bool *more)
+{
+    int owner = NODE_FLUSH_FREE;
+    *more = false;
+    if (atomic_load(&node->unusable)) {
+        return err_set(ERR_STOPPED, "the store can't be used");
+    }
+    if (!atomic_compare_exchange_strong(&node->flush_owner, &owner,
+                                        NODE_FLUSH_BACKEND)) {
+        CHECK_EQ(owner, NODE_FLUSH_WRITER);
+        return ERR_OK;
+    }
+    enum err err = flush(node, more);
+    owner = atomic_exchange(&node->flush_owner, NODE_FLUSH_FREE);
+    CHECK_EQ(owner, NODE_FLUSH_BACKEND);
+    if (err == ERR_OK && !*more) {
+        *more = node__clean_other_set(node);
+    }
+    return err;
 }

@@ -17,6 +17,11 @@ struct lock *node_lock(struct node *node)
     return node->config.ports.lock;
 }
 
+const struct raft *node_raft(const struct node *node)
+{
+    return node->raft;
+}
+
 #define READ(field) atomic_load_explicit(&node->field, memory_order_relaxed)
 
 void node_progress(const struct node *node, struct node_progress *out)
@@ -34,6 +39,8 @@ void node_progress(const struct node *node, struct node_progress *out)
         .no_space = READ(log_full) || READ(kv_full) || READ(over_quota),
         .leader_since_ns = READ(leader_since_ns),
         .pending = queue_count(&node->queue) + READ(waiting),
+        .is_learner = READ(is_learner),
+        .is_removed = READ(is_removed),
     };
 }
 
@@ -47,31 +54,7 @@ void node_counters(const struct node *node, struct node_counters *out)
     memcpy(out, copy, sizeof(copy));
 }
 
-struct slice node__member_name(member_id id, char out[16])
+bool node_reads_are_current(const struct node *node)
 {
-    CHECK(id != 0);
-    memcpy(out, "member/", 7);
-    put_be64(out + 7, id);
-    return slice_of(out, 15);
-}
-
-bool node_member(struct node *node, member_id id, struct arena *arena,
-                 struct slice *name, struct slice *client_urls)
-{
-    char meta[16];
-    struct slice value;
-    uint64_t size;
-    if (!mvcc_meta_get(node->mvcc, node__member_name(id, meta), &value)) {
-        return false;
-    }
-    const char *bytes = arena_dup(arena, value.at, value.size);
-    const char *at = bytes;
-    if (!get_varint(&at, bytes + value.size, &size) ||
-        size > (uint64_t)(bytes + value.size - at)) {
-        return false;
-    }
-    *name = slice_of(at, (size_t)size);
-    *client_urls =
-        slice_of(at + size, (size_t)(bytes + value.size - at) - (size_t)size);
-    return true;
+    return atomic_load(&node->reads_are_current);
 }

@@ -1,6 +1,9 @@
-/* What the leader does by itself: ends leases, compacts history. */
+/* What the leader does by itself: ends leases, compacts history. And what each
+ * member tells the cluster of itself. */
 #include "base/check.h"
+#include "base/list.h"
 #include "base/log.h"
+#include "base/plant.h"
 #include "node/node_int.h"
 
 int64_t node__peek_now_ns(const struct node *node)
@@ -25,9 +28,42 @@ int64_t node__now_ns(struct node *node)
     return now_ns;
 }
 
+void node__keep_time(struct node *node)
+{
+    if (node__peek_now_ns(node) < node->time_ns) {
+        node->own_ns = node->time_ns;
+        node->own_since_ns = clock_monotonic_ns(node->config.ports.clock);
+    }
+}
+
+void node__lead_time(struct node *node)
+{
+    struct raft_status status;
+    raft_status(node->raft, &status);
+    const struct raft_entry *newest = raft_entry_at(node->raft, status.last);
+    if (newest != NULL && newest->time_ns > node->time_ns) {
+        node->time_ns = newest->time_ns;
+    }
+    node__keep_time(node);
+}
+
+bool node__is_expiring(const struct node *node)
+{
+    struct raft_status status;
+    raft_status(node->raft, &status);
+    return node->expiry_term == status.term &&
+           node->expiry_index > status.applied &&
+           node->expiry_index <= status.last;
+}
+
 void node__propose_expiry(struct node *node, int64_t now_ns, int64_t now_ms)
 {
+    int64_t early_ns = PLANTED(LEASE_EARLY) ? NODE_PLANTED_EARLY_NS : 0;
     lease_id ids[NODE_EXPIRE_MAX];
+    struct raft_status status;
+    if (node__is_expiring(node)) {
+        return;
+    }
     /* Without room it would be refused again and again, at once. */
     if (atomic_load_explicit(&node->log_full, memory_order_relaxed)) {
         if (now_ms < node->room_due_ms) {
@@ -35,7 +71,8 @@ void node__propose_expiry(struct node *node, int64_t now_ns, int64_t now_ms)
         }
         node->room_due_ms = now_ms + NODE_ROOM_RETRY_MS;
     }
-    size_t count = lease_expired(node->leases, now_ns, ids, NODE_EXPIRE_MAX);
+    size_t count =
+        lease_expired(node->leases, now_ns + early_ns, ids, NODE_EXPIRE_MAX);
     CHECK_LE(count, NODE_EXPIRE_MAX);
     if (count == 0) {
         return;
@@ -44,7 +81,11 @@ void node__propose_expiry(struct node *node, int64_t now_ns, int64_t now_ms)
         .type = COMMAND_EXPIRE,
         .expire = {.leases = ids, .count = count},
     };
-    node__batch_add(node, NULL, command_encode(&command), now_ns);
+    CHECK_EQ(node->batch->count, 0);
+    raft_status(node->raft, &status);
+    node->expiry_index = status.last + 1;
+    node->expiry_term = status.term;
+    node__batch_add(node, command_encode(&command), now_ns);
 }
 
 /* Up to where history may go; 0: nothing to do, or not yet worth a walk. */
@@ -98,7 +139,7 @@ void node__propose_compaction(struct node *node, int64_t now_ns, int64_t now_ms)
     unlock_read(node->config.ports.lock);
     if (at > 1) {
         struct command command = {.type = COMMAND_COMPACT, .compact = at};
-        node__batch_add(node, NULL, command_encode(&command), now_ns);
+        node__batch_add(node, command_encode(&command), now_ns);
     }
 }
 
@@ -117,4 +158,52 @@ void node__compact_slice(struct node *node)
         atomic_store(&node->garbage, true);
         node->config.on_flush_due(node->config.context);
     }
+}
+
+/* ---- this member's name and addresses ------------------------------------ */
+
+static void on_published(struct node_request *request)
+{
+    struct node *node = CONTAINER_OF(request, struct node, publish);
+    tree_result_deinit(&request->tree);
+    CHECK(node->publishing);
+    node->publishing = false;
+    node->publish_due_ms =
+        request->err == ERR_OK ? INT64_MAX : node->now_ms + NODE_UPKEEP_MS;
+}
+
+/* Nobody knows this member before it is in the log's membership: what it said
+ * earlier would be lost with the first change. */
+static bool is_known(struct node *node)
+{
+    struct node_member self;
+    arena_reset(&node->arena);
+    return node->change_index == 0 ||
+           !node_member(node, node->member_id, &node->arena, &self) ||
+           (slice_eq(self.name, slice_str(node->name)) &&
+            slice_eq(self.client_urls, slice_str(node->client_urls)));
+}
+
+void node__publish_self(struct node *node)
+{
+    if (node->publishing || node->now_ms < node->publish_due_ms ||
+        atomic_load_explicit(&node->leader, memory_order_relaxed) == 0) {
+        return;
+    }
+    if (is_known(node)) {
+        node->publish_due_ms = INT64_MAX; /* until the next change */
+        return;
+    }
+    struct command command = {
+        .type = COMMAND_PUBLISH,
+        .publish = {.member = node->member_id,
+                    .name = slice_str(node->name),
+                    .client_urls = slice_str(node->client_urls)},
+    };
+    node->publishing = true;
+    node->publish = (struct node_request){
+        .command = command_encode(&command),
+        .on_done = on_published,
+    };
+    node__put_back(node, &node->publish);
 }

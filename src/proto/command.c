@@ -144,6 +144,93 @@ static bool decode_publish(struct slice body, struct publish_command *publish)
     return !reader.failed && publish->member != 0;
 }
 
+/* 1 active_size  2 remove_delay_us  3 sync_interval_us; one that isn't set is
+ * not there, so they are written as one more than they are. */
+static void encode_cluster(struct buf *out,
+                           const struct cluster_command *cluster)
+{
+    CHECK(cluster->active_size < UINT64_MAX);
+    CHECK(cluster->remove_delay_us < UINT64_MAX);
+    CHECK(cluster->sync_interval_us < UINT64_MAX);
+    if (cluster->has_active_size) {
+        pb_put_u64(out, 1, cluster->active_size + 1);
+    }
+    if (cluster->has_remove_delay) {
+        pb_put_u64(out, 2, cluster->remove_delay_us + 1);
+    }
+    if (cluster->has_sync_interval) {
+        pb_put_u64(out, 3, cluster->sync_interval_us + 1);
+    }
+}
+
+static bool decode_cluster(struct slice body, struct cluster_command *cluster)
+{
+    struct pb_reader reader;
+    struct pb_field field;
+    pb_reader_init(&reader, body);
+    while (pb_next(&reader, &field)) {
+        if (field.type != PB_VARINT || field.value == 0) {
+            continue; /* a newer version's */
+        }
+        if (field.number == 1) {
+            cluster->has_active_size = true;
+            cluster->active_size = field.value - 1;
+        } else if (field.number == 2) {
+            cluster->has_remove_delay = true;
+            cluster->remove_delay_us = field.value - 1;
+        } else if (field.number == 3) {
+            cluster->has_sync_interval = true;
+            cluster->sync_interval_us = field.value - 1;
+        }
+    }
+    return !reader.failed;
+}
+
+/* 1 op  2 member  3 name  4 peer_urls  5 client_urls. */
+static void encode_member(struct buf *out, const struct member_command *member)
+{
+    pb_put_u64(out, 1, member->op);
+    pb_put_u64(out, 2, member->member);
+    pb_put_bytes(out, 3, member->name);
+    pb_put_bytes(out, 4, member->peer_urls);
+    pb_put_bytes(out, 5, member->client_urls);
+}
+
+static bool decode_member(struct slice body, struct member_command *member)
+{
+    struct pb_reader reader;
+    struct pb_field field;
+    pb_reader_init(&reader, body);
+    while (pb_next(&reader, &field)) {
+        if (field.number == 1 && field.value <= UINT32_MAX) {
+            member->op = (uint32_t)field.value;
+        } else if (field.number == 2) {
+            member->member = field.value;
+        } else if (field.number == 3) {
+            member->name = field.bytes;
+        } else if (field.number == 4) {
+            member->peer_urls = field.bytes;
+        } else if (field.number == 5) {
+            member->client_urls = field.bytes;
+        }
+    }
+    return !reader.failed;
+}
+
+/* 1 member; 0, whoever is fittest, is left out. */
+static bool decode_transfer(struct slice body, uint64_t *to)
+{
+    struct pb_reader reader;
+    struct pb_field field;
+    pb_reader_init(&reader, body);
+    while (pb_next(&reader, &field)) {
+        if (field.number == 1) {
+            *to = field.value;
+        }
+    }
+    return !reader.failed;
+}
+
 static void encode_body(struct buf *out, const struct command *command)
 {
     switch (command->type) {
@@ -159,8 +246,27 @@ static void encode_body(struct buf *out, const struct command *command)
     case COMMAND_PUBLISH:
         encode_publish(out, &command->publish);
         return;
+    case COMMAND_CLUSTER:
+        encode_cluster(out, &command->cluster);
+        return;
+    case COMMAND_MEMBER:
+        encode_member(out, &command->member);
+        return;
+    case COMMAND_TRANSFER:
+        pb_put_u64(out, 1, command->transfer_to);
+        return;
     }
     UNREACHABLE();
+}
+
+size_t command_origin_encode(uint64_t from, uint64_t number,
+                             char out[COMMAND_ORIGIN_BYTES_MAX])
+{
+    CHECK(from != 0 && number != 0);
+    out[0] = 3 << 3 | PB_FIXED64;
+    put_le64(out + 1, from);
+    out[9] = 4 << 3 | PB_VARINT;
+    return 10 + put_varint(out + 10, number);
 }
 
 /* The body's length stands before the body, so it is encoded behind a gap
@@ -169,6 +275,12 @@ struct refbuf *command_encode(const struct command *command)
 {
     struct buf body = {0};
     struct buf head = {0};
+    char origin[COMMAND_ORIGIN_BYTES_MAX];
+    size_t origin_size = 0;
+    if (command->from != 0) {
+        origin_size =
+            command_origin_encode(command->from, command->number, origin);
+    }
     buf_reserve(&body, 512);
     buf_reserve(&head, 32);
     encode_body(&body, command);
@@ -177,9 +289,10 @@ struct refbuf *command_encode(const struct command *command)
     head.size--; /* the empty length */
     char size[VARINT_BYTES_MAX];
     buf_append(&head, size, put_varint(size, body.size));
-    struct refbuf *out = refbuf_new(head.size + body.size);
+    struct refbuf *out = refbuf_new(head.size + body.size + origin_size);
     memcpy(out->bytes, head.at, head.size);
     memcpy(out->bytes + head.size, body.at, body.size);
+    memcpy(out->bytes + head.size + body.size, origin, origin_size);
     buf_deinit(&head);
     buf_deinit(&body);
     return out;
@@ -197,6 +310,12 @@ static bool decode_body(struct slice body, struct arena *arena,
         return decode_compact(body, &out->compact);
     case COMMAND_PUBLISH:
         return decode_publish(body, &out->publish);
+    case COMMAND_CLUSTER:
+        return decode_cluster(body, &out->cluster);
+    case COMMAND_MEMBER:
+        return decode_member(body, &out->member);
+    case COMMAND_TRANSFER:
+        return decode_transfer(body, &out->transfer_to);
     }
     return false;
 }
@@ -215,12 +334,16 @@ enum err command_decode(struct slice input, struct arena *arena,
             type = field.value;
         } else if (field.number == 2 && field.type == PB_BYTES) {
             body = field.bytes;
+        } else if (field.number == 3 && field.type == PB_FIXED64) {
+            out->from = field.value;
+        } else if (field.number == 4 && field.type == PB_VARINT) {
+            out->number = field.value;
         }
     }
     if (reader.failed) {
         return err_set(ERR_CORRUPT, "a command is malformed");
     }
-    if (type < COMMAND_TREE || type > COMMAND_PUBLISH) {
+    if (type < COMMAND_TREE || type > COMMAND_TRANSFER) {
         return err_set(ERR_UNSUPPORTED, "a command of type %llu",
                        (unsigned long long)type);
     }

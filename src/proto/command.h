@@ -5,7 +5,11 @@
  *
  * Encoded as protobuf messages of our own:
  *
- *   Command { 1: type  2: body (bytes, by type) }
+ *   Command { 1: type  2: body (bytes, by type)
+ *             3: member that it came from (fixed64)  4: its number there }
+ *
+ * Fields 3 and 4 are there when a follower has handed the command to the
+ * leader; they come last, so they can be appended to what is encoded.
  *
  * Numbers are stored: they never change and are never used again.
  */
@@ -24,6 +28,10 @@ enum command_type {
     COMMAND_EXPIRE = 2,  /* leases whose time is over */
     COMMAND_COMPACT = 3, /* forget history */
     COMMAND_PUBLISH = 4, /* a member's name and addresses */
+    COMMAND_CLUSTER = 5, /* 0.4's active size and such */
+    /* What a follower asks of the leader; never in the log: */
+    COMMAND_MEMBER = 6,   /* a change of membership */
+    COMMAND_TRANSFER = 7, /* of leadership */
 };
 
 enum tree_op {
@@ -61,18 +69,48 @@ struct publish_command {
     struct slice client_urls; /* joined with ',' */
 };
 
+/* As struct node_cluster_config. A field that isn't set is left as it is. */
+struct cluster_command {
+    bool has_active_size;
+    bool has_remove_delay;
+    bool has_sync_interval;
+    uint64_t active_size;
+    uint64_t remove_delay_us;
+    uint64_t sync_interval_us;
+};
+
+/* As struct node_change. */
+struct member_command {
+    uint32_t op;
+    uint64_t member;
+    struct slice name;
+    struct slice peer_urls;
+    struct slice client_urls;
+};
+
 struct command {
     enum command_type type;
+    uint64_t from;   /* the member that forwarded it; 0: none */
+    uint64_t number; /* of that member's; never 0 with `from` */
     union {
         struct tree_command tree;
         struct expire_command expire;
         int64_t compact; /* revision */
         struct publish_command publish;
+        struct cluster_command cluster;
+        struct member_command member;
+        uint64_t transfer_to;
     };
 };
 
 /* A new refbuf that holds the encoded command. */
 struct refbuf *command_encode(const struct command *command);
+
+/* Fields 3 and 4, to be appended to an encoded command that has none; returns
+ * how many bytes they are. Needs: neither is 0. */
+enum { COMMAND_ORIGIN_BYTES_MAX = 1 + 8 + 1 + VARINT_BYTES_MAX };
+size_t command_origin_encode(uint64_t from, uint64_t number,
+                             char out[COMMAND_ORIGIN_BYTES_MAX]);
 
 /* Views into `input`; lists are in the arena.
  * Errors: ERR_CORRUPT (malformed), ERR_UNSUPPORTED (a type that this version

@@ -8,8 +8,8 @@
 #define ETCHED_TESTS_SUPPORT_NODE_HARNESS_H
 
 #include "node/node.h"
-#include "support/disk_memory.h"
-#include "support/kv_memory.h"
+#include "memory/disk_memory.h"
+#include "memory/kv_memory.h"
 
 #define HARNESS_START_NS INT64_C(1700000000000000000)
 #define HARNESS_SECOND_NS INT64_C(1000000000)

@@ -48,16 +48,16 @@ static void write_unlock(struct lock *lock)
 
 /* ---- what the host does -------------------------------------------------- */
 
-static void on_answer(void *context, struct node_request *request)
+static void on_answer(void *context, struct queue_link *answer)
 {
     struct world *world = context;
-    request->link.next = NULL;
+    answer->next = NULL;
     if (world->answers == NULL) {
-        world->answers = &request->link;
+        world->answers = answer;
     } else {
-        world->answers_end->next = &request->link;
+        world->answers_end->next = answer;
     }
-    world->answers_end = &request->link;
+    world->answers_end = answer;
 }
 
 static void on_watching(void *context, bool watching)
@@ -144,7 +144,7 @@ static bool give_answers(struct world *world)
     world->answers = NULL;
     while (link != NULL) {
         struct queue_link *next = link->next;
-        api_answer(world->api, CONTAINER_OF(link, struct node_request, link));
+        api_answer(world->api, link);
         link = next;
     }
     return any;
@@ -262,8 +262,6 @@ static void set_shared(struct world *world)
     world->shared = (struct api_shared){
         .clock = &world->clock,
         .name = "Test01",
-        .peer_urls = "http://127.0.0.1:2380",
-        .client_urls = "http://127.0.0.1:2379,http://127.0.0.1:4001",
         .key_bytes_max = LIMIT_KEY_BYTES_MAX,
         .watchers_max = 1000,
         .quota_bytes = 1 << 30,
@@ -287,11 +285,19 @@ void world_init(struct world *world, uint64_t seed)
     };
     world->disk = disk_memory_new(seed);
     world->kv = kv_memory_new();
+    world->member = (struct node_member){
+        .id = 0x3e3,
+        .name = SLICE("Test01"),
+        .peer_urls = SLICE("http://127.0.0.1:2380"),
+        .client_urls = SLICE(""),
+    };
     world->config = (struct node_config){
         .cluster_id = 0xc1,
         .member_id = 0x3e3,
         .name = "Test01",
         .client_urls = "http://127.0.0.1:2379,http://127.0.0.1:4001",
+        .members = &world->member,
+        .member_count = 1,
         .seed = seed,
         .heartbeat_ms = 100,
         .election_ms = 1000,

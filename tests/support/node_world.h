@@ -10,8 +10,8 @@
 
 #include "api/api.h"
 #include "base/list.h"
-#include "support/disk_memory.h"
-#include "support/kv_memory.h"
+#include "memory/disk_memory.h"
+#include "memory/kv_memory.h"
 #include "wire/http1.h"
 
 /* 2026-01-01T00:00:00Z, when a world begins. */
@@ -22,6 +22,7 @@ enum { WORLD_BODY_BYTES_MAX = 1572864 };
 struct world {
     /* To be changed between world_init and world_open: */
     struct node_config config;
+    struct node_member member; /* itself, as it begins */
     struct api_shared shared;
 
     struct clock clock;

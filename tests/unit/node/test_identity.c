@@ -162,18 +162,75 @@ static void another_members_store_is_refused(void **state)
     VALUE(&other, "/a", "2");
 }
 
+/* A store may have come from another member as a snapshot, so its member is
+ * not in it; but whose log goes on elsewhere is told all the same. */
 static void
-a_store_of_the_cluster_but_of_another_member_is_refused(void **state)
+a_store_of_the_cluster_that_is_ahead_of_the_log_is_refused(void **state)
 {
     (void)state;
     other.config.cluster_id = 0xc1;
     OPEN(&one);
     OPEN(&other);
+    SET(&other, "/a", "1");
     node_harness_close(&one);
     node_harness_close(&other);
     struct kv *kv = one.kv;
     one.kv = other.kv;
     other.kv = kv;
+    FAILS(&one, ERR_CORRUPT);
+    NOTE("the log ends before entry");
+}
+
+static void put_identity(struct node_harness *world, struct slice value)
+{
+    struct snap_set *set;
+    struct mvcc *mvcc;
+    assert_int_equal(snap_set_open(world->kv, &set), ERR_OK);
+    struct mvcc_config config = {.kv = snap_set_kv(set)};
+    assert_int_equal(mvcc_open(&config, &mvcc), ERR_OK);
+    mvcc_meta_put(mvcc, SLICE("identity"), value);
+    mvcc_meta_put(mvcc, SLICE("membership"), slice_of(NULL, 0));
+    mvcc_meta_put(mvcc, SLICE("change"), slice_of(NULL, 0));
+    struct mvcc_status status;
+    mvcc_status(mvcc, &status);
+    mvcc_set_applied(mvcc, status.applied_index, status.applied_term);
+    struct mvcc_flush *flush = mvcc_flush_begin(mvcc, 1000);
+    enum err err = mvcc_flush_write(flush);
+    assert_int_equal(err, ERR_OK);
+    mvcc_flush_done(mvcc, flush, err);
+    mvcc_flush_free(flush);
+    mvcc_close(mvcc);
+    snap_set_close(set);
+}
+
+/* As a version wrote it that knew of one member only. */
+static void an_older_versions_store_is_a_cluster_of_one(void **state)
+{
+    (void)state;
+    struct node_member *members;
+    struct arena arena;
+    char ids[16];
+    put_be64(ids, 0xc1);
+    put_be64(ids + 8, 0xa1);
+    OPEN(&one);
+    SET(&one, "/a", "1");
+    node_harness_close(&one);
+    put_identity(&one, slice_of(ids, 16));
+    one.config.peer_urls = "http://localhost:2380";
+    OPEN(&one);
+    VALUE(&one, "/a", "1");
+    arena_init(&arena, 0);
+    assert_int_equal(node_members(one.node, &arena, &members), 1);
+    assert_int_equal(members[0].id, 0xa1);
+    assert_true(slice_eq(members[0].name, SLICE("infra1")));
+    assert_true(slice_eq(members[0].peer_urls, SLICE("http://localhost:2380")));
+    arena_deinit(&arena);
+    node_harness_recover(&one);
+    VALUE(&one, "/a", "1");
+    /* The member is in it, and must be this one. */
+    node_harness_close(&one);
+    put_be64(ids + 8, 0xa2);
+    put_identity(&one, slice_of(ids, 16));
     FAILS(&one, ERR_WRONG_CLUSTER);
 }
 
@@ -494,7 +551,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORY(data_keeps_the_ids_that_it_has),
         STORY(another_members_store_is_refused),
-        STORY(a_store_of_the_cluster_but_of_another_member_is_refused),
+        STORY(a_store_of_the_cluster_that_is_ahead_of_the_log_is_refused),
+        STORY(an_older_versions_store_is_a_cluster_of_one),
         STORY(another_members_segments_are_refused),
         STORY(a_missing_log_is_not_made_anew),
         STORY(missing_segments_are_not_made_anew),

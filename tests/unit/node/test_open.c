@@ -244,22 +244,21 @@ static void the_name_is_published_once_and_kept(void **state)
 {
     (void)state;
     struct arena arena;
-    struct slice name;
-    struct slice urls;
+    struct node_member member;
     arena_init(&arena, 0);
     OPEN();
     raft_index applied = progress().applied;
-    assert_true(node_member(world.node, 0xa1, &arena, &name, &urls));
-    assert_true(slice_eq(name, SLICE("infra1")));
-    assert_true(slice_eq(urls, SLICE("http://localhost:2379")));
-    assert_false(node_member(world.node, 0xa2, &arena, &name, &urls));
+    assert_true(node_member(world.node, 0xa1, &arena, &member));
+    assert_true(slice_eq(member.name, SLICE("infra1")));
+    assert_true(slice_eq(member.client_urls, SLICE("http://localhost:2379")));
+    assert_false(node_member(world.node, 0xa2, &arena, &member));
     /* A new leader's empty entry, and no publication. */
     node_harness_restart(&world);
     assert_int_equal(progress().applied, applied + 1);
     node_harness_recover(&world);
     assert_int_equal(progress().applied, applied + 2);
-    assert_true(node_member(world.node, 0xa1, &arena, &name, &urls));
-    assert_true(slice_eq(name, SLICE("infra1")));
+    assert_true(node_member(world.node, 0xa1, &arena, &member));
+    assert_true(slice_eq(member.name, SLICE("infra1")));
     arena_deinit(&arena);
 }
 
@@ -267,8 +266,7 @@ static void a_new_name_is_published_anew(void **state)
 {
     (void)state;
     struct arena arena;
-    struct slice name;
-    struct slice urls;
+    struct node_member member;
     arena_init(&arena, 0);
     OPEN();
     SET("/a", "1");
@@ -276,14 +274,14 @@ static void a_new_name_is_published_anew(void **state)
     world.config.name = "";
     world.config.client_urls = "http://a:1,http://b:2";
     OPEN();
-    assert_true(node_member(world.node, 0xa1, &arena, &name, &urls));
-    assert_int_equal(name.size, 0);
-    assert_true(slice_eq(urls, SLICE("http://a:1,http://b:2")));
+    assert_true(node_member(world.node, 0xa1, &arena, &member));
+    assert_int_equal(member.name.size, 0);
+    assert_true(slice_eq(member.client_urls, SLICE("http://a:1,http://b:2")));
     /* That is no change of the store's that anybody sees. */
     assert_int_equal(progress().revision, 2);
     node_harness_recover(&world);
-    assert_true(node_member(world.node, 0xa1, &arena, &name, &urls));
-    assert_true(slice_eq(urls, SLICE("http://a:1,http://b:2")));
+    assert_true(node_member(world.node, 0xa1, &arena, &member));
+    assert_true(slice_eq(member.client_urls, SLICE("http://a:1,http://b:2")));
     arena_deinit(&arena);
 }
 

@@ -371,11 +371,10 @@ static void a_publication_passes_over_quota(void **state)
     world.config.name = "another";
     OPEN();
     struct arena arena;
-    struct slice name;
-    struct slice urls;
+    struct node_member member;
     arena_init(&arena, 0);
-    assert_true(node_member(world.node, 0xa1, &arena, &name, &urls));
-    assert_true(slice_eq(name, SLICE("another")));
+    assert_true(node_member(world.node, 0xa1, &arena, &member));
+    assert_true(slice_eq(member.name, SLICE("another")));
     arena_deinit(&arena);
 }
 

@@ -15,8 +15,8 @@
 #include "base/check.h"
 #include "base/list.h"
 #include "node/node.h"
-#include "support/disk_memory.h"
-#include "support/kv_memory.h"
+#include "memory/disk_memory.h"
+#include "memory/kv_memory.h"
 
 enum { SUBMITTERS = 3, WRITES = 2000, KEYS = 50, LEASE_EVERY = 10 };
 
@@ -343,7 +343,7 @@ static void all_threads_see_what_was_promised(void **state)
     clock_door = (struct clock){wall_ns, monotonic_ns};
     lock_door = (struct lock){read_lock, unlock, write_lock, unlock};
     struct node_config config = {
-        .ports = {&clock_door, disk_memory_door(disk), kv, &lock_door},
+        .ports = {&clock_door, disk_memory_door(disk), kv, &lock_door, NULL},
         .cluster_id = 1,
         .member_id = 2,
         .name = "threads",

@@ -171,6 +171,104 @@ static void a_path_must_be_rooted(void **state)
     buf_deinit(&whole);
 }
 
+static struct command again(const struct command *in)
+{
+    struct command out;
+    struct refbuf *buf = command_encode(in);
+    /* What is read are views: they outlive the buffer in the arena. */
+    char *copy = arena_dup(&arena, buf->bytes, buf->size);
+    assert_int_equal(command_decode(slice_of(copy, buf->size), &arena, &out),
+                     ERR_OK);
+    assert_int_equal(out.type, in->type);
+    refbuf_unref(buf);
+    return out;
+}
+
+static void what_is_not_set_of_a_cluster_stays_so(void **state)
+{
+    (void)state;
+    struct command in = {.type = COMMAND_CLUSTER};
+    struct command out = again(&in);
+    assert_false(out.cluster.has_active_size);
+    assert_false(out.cluster.has_remove_delay);
+    assert_false(out.cluster.has_sync_interval);
+    in.cluster.has_remove_delay = true;
+    in.cluster.remove_delay_us = 0; /* is a value like any other */
+    out = again(&in);
+    assert_false(out.cluster.has_active_size);
+    assert_true(out.cluster.has_remove_delay);
+    assert_int_equal(out.cluster.remove_delay_us, 0);
+    in.cluster = (struct cluster_command){
+        .has_active_size = true,
+        .has_remove_delay = true,
+        .has_sync_interval = true,
+        .active_size = 5,
+        .remove_delay_us = 1800000000,
+        .sync_interval_us = UINT64_MAX - 1,
+    };
+    out = again(&in);
+    assert_true(out.cluster.has_active_size && out.cluster.has_sync_interval);
+    assert_int_equal(out.cluster.active_size, 5);
+    assert_int_equal(out.cluster.remove_delay_us, 1800000000);
+    assert_true(out.cluster.sync_interval_us == UINT64_MAX - 1);
+}
+
+static void changes_of_membership_and_transfers_too(void **state)
+{
+    (void)state;
+    struct command in = {
+        .type = COMMAND_MEMBER,
+        .member = {.op = 5,
+                   .member = UINT64_MAX,
+                   .name = SLICE("infra7"),
+                   .peer_urls = SLICE("http://a:1,http://b:2"),
+                   .client_urls = SLICE("http://c:3")},
+    };
+    struct command out = again(&in);
+    assert_int_equal(out.member.op, 5);
+    assert_true(out.member.member == UINT64_MAX);
+    assert_slice(out.member.name, "infra7");
+    assert_slice(out.member.peer_urls, "http://a:1,http://b:2");
+    assert_slice(out.member.client_urls, "http://c:3");
+    in.member = (struct member_command){0};
+    out = again(&in);
+    assert_int_equal(out.member.op, 0);
+    assert_int_equal(out.member.peer_urls.size, 0);
+    in = (struct command){.type = COMMAND_TRANSFER, .transfer_to = 0xa7};
+    assert_int_equal(again(&in).transfer_to, 0xa7);
+    in.transfer_to = 0;
+    assert_int_equal(again(&in).transfer_to, 0);
+}
+
+/* Written with it or with it appended: the same bytes. */
+static void an_origin_is_appended(void **state)
+{
+    (void)state;
+    static const uint64_t numbers[] = {1, 127, 128, 1u << 20, UINT64_MAX};
+    struct command in = {
+        .type = COMMAND_TREE,
+        .tree = {.op = TREE_SET, .path = SLICE("/a"), .value = SLICE("1")}};
+    assert_int_equal(again(&in).from, 0);
+    assert_int_equal(again(&in).number, 0);
+    struct refbuf *plain = command_encode(&in);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        char bytes[COMMAND_ORIGIN_BYTES_MAX];
+        in.from = 0xa1 + i;
+        in.number = numbers[i];
+        struct command out = again(&in);
+        assert_true(out.from == in.from);
+        assert_true(out.number == in.number);
+        assert_slice(out.tree.value, "1");
+        struct refbuf *whole = command_encode(&in);
+        size_t size = command_origin_encode(in.from, in.number, bytes);
+        assert_int_equal(whole->size, plain->size + size);
+        assert_memory_equal(whole->bytes, plain->bytes, plain->size);
+        assert_memory_equal(whole->bytes + plain->size, bytes, size);
+        refbuf_unref(whole);
+    }
+    refbuf_unref(plain);
+}
+
 /* Cut anywhere, a command is refused or is a shorter one; never read past. */
 static void cut_short_it_is_refused(void **state)
 {
@@ -224,6 +322,9 @@ int main(void)
         STORY(fields_of_a_newer_version_are_passed_over),
         STORY(an_unknown_type_is_not_guessed_at),
         STORY(a_path_must_be_rooted),
+        STORY(what_is_not_set_of_a_cluster_stays_so),
+        STORY(changes_of_membership_and_transfers_too),
+        STORY(an_origin_is_appended),
         STORY(cut_short_it_is_refused),
         STORY(garbled_it_is_never_read_past),
     };
