@@ -257,15 +257,22 @@ void api_free(struct api *api)
     if (api == NULL) {
         return;
     }
-    CHECK_EQ(api->pending_count, 0);
+    CHECK_EQ(api->job_count, 0);
     CHECK(list_is_empty(&api->watches) && list_is_empty(&api->ended));
     watch_hub_free(api->hub);
-    keys__free_spare(api);
+    job__free_spare(api);
     told__clear(&api->told);
     buf_deinit(&api->told.key);
     buf_deinit(&api->out);
     mvcc_reader_free(api->reader);
     mem_free(api);
+}
+
+void api_jump(struct api *api, revision newest)
+{
+    CHECK(!api->reading);
+    told__clear(&api->told);
+    watch_hub_jump(api->hub, newest);
 }
 
 void api_stop(struct api *api)
@@ -277,5 +284,5 @@ void api_stop(struct api *api)
 
 size_t api_pending(const struct api *api)
 {
-    return api->pending_count;
+    return api->job_count;
 }

@@ -57,13 +57,19 @@ struct api_machine {
     int64_t start_ns; /* wall clock, of the process */
 };
 
+/* The connections to another member, as the host counts them. */
+struct api_peer {
+    uint64_t member;
+    bool connected;
+    uint64_t sent_bytes;
+    uint64_t received_bytes;
+    uint64_t send_failures;
+};
+
 struct api_shared {
     struct node *node;
     struct clock *clock;
     const char *name;
-    /* URLs, each a list joined with ','. */
-    const char *peer_urls;
-    const char *client_urls;
     /* Origins for CORS: "*" any; count 0: off. */
     const char *const *cors;
     size_t cors_count;
@@ -76,6 +82,9 @@ struct api_shared {
     /* How the kv file stands (mvcc_db_total_size...). */
     void (*kv_stat)(void *context, struct kv_stat *out);
     void *kv_context;
+    /* The other members; returns how many. NULL: there are none. */
+    size_t (*peers)(void *context, struct api_peer *out, size_t max);
+    void *peers_context;
     /* Request durations of v2 and WAL syncs live in metrics.c's histograms. */
     _Atomic uint64_t stats[API_STAT_COUNT];
 };
@@ -87,9 +96,10 @@ struct api;
 struct api_config {
     struct api_shared *shared; /* outlives it */
     uint64_t seed;
-    /* Called on the writer's thread when the node has decided: hand it to
-     * this I/O thread, which calls api_answer. */
-    void (*on_answer)(void *context, struct node_request *request);
+    /* Called on the writer's thread when the node has decided of a write, a
+     * read or a change of membership: hand it to this I/O thread, which calls
+     * api_answer. */
+    void (*on_answer)(void *context, struct queue_link *answer);
     /* The number of this thread's watchers has become more than none (true)
      * or none (false): commits need only be handed over in between. Called
      * BEFORE the store's revision is looked at, so that none is missed. */
@@ -105,17 +115,20 @@ void api_free(struct api *api);
 void api_request(struct api *api, struct http_exchange *exchange);
 /* The same for one that came in on the peer port. */
 void api_peer_request(struct api *api, struct http_exchange *exchange);
-/* A write's answer, on the I/O thread. */
-void api_answer(struct api *api, struct node_request *request);
+/* What the node decided, on the I/O thread. */
+void api_answer(struct api *api, struct queue_link *answer);
 /* Live commits, in order, each exactly once. */
 void api_commits(struct api *api, struct mvcc_commit *const *commits,
                  size_t count);
+/* The store was replaced by a newer state (a snapshot): watchers read from
+ * history what came up to `newest`. */
+void api_jump(struct api *api, revision newest);
 /* Reads some history for watchers that are behind. True: call again soon
  * (after the sockets had their turn). */
 bool api_catch_up(struct api *api);
 /* Ends all watches (their streams end properly); new requests get 503. */
 void api_stop(struct api *api);
-/* Writes whose answer has not come back yet. */
+/* What was handed to the node and has not come back yet. */
 size_t api_pending(const struct api *api);
 
 #endif

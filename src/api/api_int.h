@@ -9,10 +9,13 @@
  *   keys_read.c      GET of a file or a directory
  *   listing.c        a directory in pieces
  *   keys_write.c     PUT, POST, DELETE: to the node, and its answer back
+ *   job.c          what is with the node, until its answer comes back
  *   keys_watch.c     wait=true
  *   told.c           a change as the watchers are told it, rendered once
  *   event_json.c   nodes and events as JSON
- *   members.c stats.c health.c metrics.c debug.c peer.c   the other pages
+ *   members.c        who belongs to the cluster, and changing it
+ *   admin.c          0.4's administration and its way to join
+ *   machines.c stats.c health.c metrics.c debug.c   the other pages
  *
  * http_respond and http_end may bring in the connection's next request before
  * they return. So they come last: nothing of an exchange, of `out`, or of the
@@ -39,7 +42,7 @@ struct told {
     struct refbuf *json;
 };
 
-struct pending;
+struct job;
 
 struct api {
     struct api_config config;
@@ -52,9 +55,9 @@ struct api {
 
     struct buf out; /* the body of the answer that is being made */
 
-    struct pending *spare; /* of writes that were answered */
+    struct job *spare; /* of those that were answered */
     size_t spare_count;
-    size_t pending_count;
+    size_t job_count; /* with the node */
 
     struct watch_hub *hub;
     struct list watches;
@@ -69,7 +72,7 @@ struct api {
 enum {
     /* More than this is given back after the answer that needed it. */
     API_OUT_BYTES_KEPT = 1024 * 1024,
-    API_SPARE_PENDING_MAX = 1024,
+    API_SPARE_JOBS_MAX = 1024,
 };
 
 /* Between these the store can be read. */
@@ -101,6 +104,48 @@ static inline uint64_t api__stat(struct api *api, enum api_stat stat)
     return atomic_load_explicit(&api->shared->stats[stat],
                                 memory_order_relaxed);
 }
+
+/* ---- job.c --------------------------------------------------------------- */
+
+/* Something that the node was asked for. It is decided whether its client is
+ * still there or not; until then this memory is the node's. */
+struct job {
+    union {
+        struct queue_link link; /* the first of each of them */
+        struct node_request write;
+        struct node_read read;
+        struct node_change change;
+    };
+    struct api *api;
+    struct http_exchange *exchange; /* NULL: the client went away */
+    struct job *next;               /* among the spare ones */
+    /* Answers, on the I/O thread. `done` is a copy: the job may be in use
+     * again. */
+    void (*finish)(struct api *api, struct job *done);
+    int64_t start_ns;
+    /* Of a write of a key: */
+    enum tree_op op;
+    bool no_value_on_success;
+    /* Of a read of a key: in the exchange's arena. */
+    struct slice key;
+    bool recursive;
+};
+
+static_assert(offsetof(struct job, link) == 0 &&
+                  offsetof(struct node_request, link) == 0 &&
+                  offsetof(struct node_read, link) == 0 &&
+                  offsetof(struct node_change, link) == 0,
+              "an answer's link is its job");
+
+/* A new one for this exchange, which is answered later; all else is zero. */
+struct job *job__new(struct api *api, struct http_exchange *exchange,
+                     void (*finish)(struct api *api, struct job *done));
+/* Hands it to the node. Where that refuses, the exchange is answered here and
+ * the job is gone. */
+void job__write(struct job *job, struct refbuf *command);
+void job__read(struct job *job);
+void job__change(struct job *job);
+void job__free_spare(struct api *api);
 
 /* ---- answer.c ------------------------------------------------------------ */
 
@@ -154,6 +199,7 @@ void api__add_cors(struct answer *answer, const struct api_shared *shared,
 /* ---- errors.c ------------------------------------------------------------ */
 
 enum v2_code {
+    V2_PEER_ADDR_EXISTS = 109,
     V2_PREV_VALUE_REQUIRED = 201,
     V2_TTL_NAN = 202,
     V2_INDEX_NAN = 203,
@@ -162,6 +208,7 @@ enum v2_code {
     V2_REFRESH_VALUE = 211,
     V2_REFRESH_TTL_REQUIRED = 212,
     V2_RAFT_INTERNAL = TREE_RAFT_INTERNAL,
+    V2_LEADER_ELECT = 301,
     V2_INDEX_CLEARED = TREE_INDEX_CLEARED,
 };
 
@@ -202,6 +249,7 @@ void json__event(struct buf *out, const struct tree_event *event,
 
 struct keys_params {
     bool recursive;
+    bool quorum; /* a read that sees every write answered before */
     bool wait;
     bool dir;
     bool stream;
@@ -237,8 +285,6 @@ void keys__write(struct api *api, struct http_exchange *exchange,
                  struct slice key, const struct keys_params *params);
 void keys__watch(struct api *api, struct http_exchange *exchange,
                  struct slice key, const struct keys_params *params);
-/* Frees what no write uses any more. */
-void keys__free_spare(struct api *api);
 
 /* ---- listing.c ----------------------------------------------------------- */
 
@@ -296,16 +342,30 @@ void api__debug_vars(struct api *api, struct http_exchange *exchange,
                      struct slice rest);
 void api__log_level(struct api *api, struct http_exchange *exchange,
                     struct slice rest);
-void api__peer_members(struct api *api, struct http_exchange *exchange,
-                       struct slice rest);
-void api__admin_config(struct api *api, struct http_exchange *exchange,
-                       struct slice rest);
-void api__admin_machines(struct api *api, struct http_exchange *exchange,
-                         struct slice rest);
 
-/* members.c: a list joined with ',' as a JSON array of strings, or, where
- * there is none, [] . */
-void json__urls(struct buf *out, const char *urls);
+/* ---- members.c ----------------------------------------------------------- */
+
+/* A list joined with ',' as a JSON array of strings, or, where there is none,
+ * [] . */
+void json__urls(struct buf *out, struct slice urls);
+/* The first of such a list. */
+struct slice first__url(struct slice urls);
+/* All members, in the arena. */
+size_t members__all(struct api *api, struct arena *arena,
+                    struct node_member **out);
+/* The one of that id; NULL: none. */
+const struct node_member *members__find(const struct node_member *members,
+                                        size_t count, member_id id);
+/* A member's address as etcd takes it is http or https, host:port, no path.
+ * NULL: it is such a one. */
+const char *members__url_fault(struct slice url);
+/* A document that lists peer URLs of a member that is to be, or is to have
+ * them; joined with ',' in the arena. False: it was answered. */
+bool members__read_urls(struct api *api, struct http_exchange *exchange,
+                        struct slice *peer_urls);
+/* The id of a new member, as etcd computes it: from its URLs and the time. */
+member_id members__new_id(struct api *api, struct slice peer_urls);
+
 /* stats.c: as etcd counts them. */
 const char *api__role_text(enum raft_role role);
 /* The machine as the host sees it; all zero where nobody does. */

@@ -5,6 +5,8 @@
 
 /* What the tree's own table doesn't have. */
 #define V2_ERROR_TABLE(X)                                           \
+    X(V2_PEER_ADDR_EXISTS, "Peer address has existed")              \
+    X(V2_LEADER_ELECT, "During Leader Election")                    \
     X(V2_PREV_VALUE_REQUIRED, "PrevValue is Required in POST form") \
     X(V2_TTL_NAN, "The given TTL in POST form is not a number")     \
     X(V2_INDEX_NAN, "The given index in POST form is not a number") \
@@ -38,6 +40,7 @@ int v2_error_status(int code)
     case TREE_DIR_NOT_EMPTY:
         return 403;
     case TREE_RAFT_INTERNAL:
+    case V2_LEADER_ELECT:
         return 500;
     default:
         return 400;
@@ -90,6 +93,8 @@ static const char *failure_cause(enum err err, int *status)
     case ERR_NOT_LEADER:
         *status = 503;
         return "etcdserver: no leader";
+    case ERR_TIMEOUT: /* whether it was done nobody knows */
+        return "etcdserver: request timed out";
     case ERR_TOO_LARGE:
         *status = 413;
         return "etcdserver: request is too large";

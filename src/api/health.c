@@ -93,8 +93,9 @@ static const char *no_corruption(struct api *api)
 
 static const char *no_learner(struct api *api)
 {
-    (void)api;
-    return NULL;
+    struct node_progress progress;
+    node_progress(api->node, &progress);
+    return progress.is_learner ? "the member is a learner" : NULL;
 }
 
 static const struct check livez_checks[] = {

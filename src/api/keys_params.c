@@ -215,8 +215,7 @@ static bool read_indexes(const struct form *form, struct keys_params *params,
 static bool read_flags(const struct form *form, struct keys_params *params,
                        struct v2_error *error)
 {
-    /* What is listed is sorted in any case, and every read is as fresh as one
-     * with a quorum. */
+    /* What is listed is sorted in any case. */
     bool unused;
     struct {
         const char *name;
@@ -228,7 +227,7 @@ static bool read_flags(const struct form *form, struct keys_params *params,
         {"sorted", &unused, SLICE("invalid value for \"sorted\"")},
         {"wait", &params->wait, SLICE("invalid value for \"wait\"")},
         {"dir", &params->dir, SLICE("invalid value for \"dir\"")},
-        {"quorum", &unused, SLICE("invalid value for \"quorum\"")},
+        {"quorum", &params->quorum, SLICE("invalid value for \"quorum\"")},
         {"stream", &params->stream, SLICE("invalid value for \"stream\"")},
     };
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {

@@ -1,6 +1,6 @@
-/* GET of a file or a directory. The read is done here and now, under the
- * shared lock: with one voter, what this member has applied is all there is,
- * so quorum=true asks for nothing more. */
+/* GET of a file or a directory, under the shared lock: here and now, of what
+ * this member has applied; with quorum=true as soon as that is known to hold
+ * every write that was answered before the read began. */
 #include "api/api_int.h"
 #include "base/check.h"
 
@@ -23,8 +23,8 @@ static void respond_missing(struct api *api, struct http_exchange *exchange,
     api__respond_error(api, exchange, 0, &error, index);
 }
 
-void keys__read(struct api *api, struct http_exchange *exchange,
-                struct slice key, const struct keys_params *params)
+static void read_now(struct api *api, struct http_exchange *exchange,
+                     struct slice key, bool recursive)
 {
     struct tree_node node;
     struct slice cause;
@@ -36,7 +36,7 @@ void keys__read(struct api *api, struct http_exchange *exchange,
     if (err == ERR_OK && error == TREE_NONE) {
         api__count(api, API_GETS_SUCCESS);
         if (node.dir) {
-            api__list(api, exchange, &node, params->recursive);
+            api__list(api, exchange, &node, recursive);
             return;
         }
         write_file(api, &node);
@@ -50,4 +50,30 @@ void keys__read(struct api *api, struct http_exchange *exchange,
         answer__init_keys(&answer, api, exchange, index, 0, 0);
         answer__send(&answer, api, exchange, 200);
     }
+}
+
+static void finish(struct api *api, struct job *done)
+{
+    if (done->exchange == NULL) {
+        return;
+    }
+    if (done->read.err == ERR_OK) {
+        read_now(api, done->exchange, done->key, done->recursive);
+    } else {
+        api__count(api, API_GETS_FAIL);
+        api__respond_failure(api, done->exchange, done->read.err);
+    }
+}
+
+void keys__read(struct api *api, struct http_exchange *exchange,
+                struct slice key, const struct keys_params *params)
+{
+    if (!params->quorum || node_reads_are_current(api->node)) {
+        read_now(api, exchange, key, params->recursive);
+        return;
+    }
+    struct job *job = job__new(api, exchange, finish);
+    job->key = key;
+    job->recursive = params->recursive;
+    job__read(job);
 }

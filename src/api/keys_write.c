@@ -4,56 +4,9 @@
  *                                             | host's inbox
  *   http_respond <-- api_answer <-------------'
  *
- * A write that was handed over is decided whether its client is still there
- * or not; until then its `struct pending` is the node's. */
+ */
 #include "api/api_int.h"
 #include "base/check.h"
-
-struct pending {
-    struct node_request request;
-    struct api *api;
-    struct http_exchange *exchange; /* NULL: the client went away */
-    struct pending *next;           /* among the spare ones */
-    int64_t start_ns;
-    enum tree_op op;
-    bool no_value_on_success;
-};
-
-static struct pending *take_pending(struct api *api)
-{
-    struct pending *pending = api->spare;
-    if (pending == NULL) {
-        pending = mem_alloc(sizeof(*pending));
-    } else {
-        api->spare = pending->next;
-        api->spare_count--;
-    }
-    api->pending_count++;
-    return pending;
-}
-
-static void give_pending(struct api *api, struct pending *pending)
-{
-    CHECK_LT(0, api->pending_count);
-    api->pending_count--;
-    if (api->spare_count == API_SPARE_PENDING_MAX) {
-        mem_free(pending);
-        return;
-    }
-    pending->next = api->spare;
-    api->spare = pending;
-    api->spare_count++;
-}
-
-void keys__free_spare(struct api *api)
-{
-    while (api->spare != NULL) {
-        struct pending *next = api->spare->next;
-        mem_free(api->spare);
-        api->spare = next;
-    }
-    api->spare_count = 0;
-}
 
 /* ---- the command -------------------------------------------------------- */
 
@@ -111,51 +64,6 @@ static struct tree_command command_of(enum tree_op op, struct slice key,
     return command;
 }
 
-/* ---- to the node -------------------------------------------------------- */
-
-static void on_gone(struct http_exchange *exchange)
-{
-    struct pending *pending = exchange->context;
-    CHECK(pending->exchange == exchange);
-    pending->exchange = NULL;
-}
-
-/* On the writer's thread. */
-static void on_done(struct node_request *request)
-{
-    struct pending *pending = CONTAINER_OF(request, struct pending, request);
-    const struct api_config *config = &pending->api->config;
-    config->on_answer(config->context, request);
-}
-
-void keys__write(struct api *api, struct http_exchange *exchange,
-                 struct slice key, const struct keys_params *params)
-{
-    enum tree_op op = op_of(exchange->request.method, params);
-    struct command command = {
-        .type = COMMAND_TREE,
-        .tree = command_of(op, key, params),
-    };
-    struct pending *pending = take_pending(api);
-    *pending = (struct pending){
-        .request = {.command = command_encode(&command), .on_done = on_done},
-        .api = api,
-        .exchange = exchange,
-        .start_ns = clock_monotonic_ns(api->shared->clock),
-        .op = op,
-        .no_value_on_success = params->no_value_on_success,
-    };
-    exchange->context = pending;
-    exchange->on_gone = on_gone;
-    enum err err = node_submit(api->node, &pending->request);
-    if (err != ERR_OK) {
-        exchange->on_gone = NULL;
-        refbuf_unref(pending->request.command);
-        give_pending(api, pending);
-        api__respond_failure(api, exchange, err);
-    }
-}
-
 /* ---- and back ----------------------------------------------------------- */
 
 static void count_op(struct api *api, enum tree_op op, bool success)
@@ -189,9 +97,9 @@ static void write_success(struct api *api, const struct tree_event *event,
 }
 
 /* Answers with what the tree said; `done` is a copy. */
-static void respond_result(struct api *api, const struct pending *done)
+static void respond_result(struct api *api, const struct job *done)
 {
-    const struct tree_result *result = &done->request.tree;
+    const struct tree_result *result = &done->write.tree;
     struct answer answer;
     if (result->error != TREE_NONE) {
         struct v2_error error = {.code = (int)result->error,
@@ -201,30 +109,41 @@ static void respond_result(struct api *api, const struct pending *done)
     }
     write_success(api, &result->event, done->op, done->no_value_on_success);
     answer__init_keys(&answer, api, done->exchange, result->index,
-                      done->request.index, done->request.term);
+                      done->write.index, done->write.term);
     answer__send(&answer, api, done->exchange, result->created ? 201 : 200);
 }
 
-void api_answer(struct api *api, struct node_request *request)
+static void finish(struct api *api, struct job *done)
 {
-    struct pending *pending = CONTAINER_OF(request, struct pending, request);
-    struct pending done = *pending;
+    struct node_request *request = &done->write;
     enum err err = request->err;
-    CHECK(pending->api == api);
-    give_pending(api, pending);
-    meter__write(clock_monotonic_ns(api->shared->clock) - done.start_ns);
+    meter__write(clock_monotonic_ns(api->shared->clock) - done->start_ns);
     if (err == ERR_OK) {
-        count_op(api, done.op, done.request.tree.error == TREE_NONE);
+        count_op(api, done->op, request->tree.error == TREE_NONE);
     }
-    if (done.exchange != NULL) {
-        done.exchange->on_gone = NULL;
-        if (err == ERR_OK) {
-            respond_result(api, &done);
-        } else {
-            api__respond_failure(api, done.exchange, err);
-        }
+    if (done->exchange != NULL && err == ERR_OK) {
+        respond_result(api, done);
+    } else if (done->exchange != NULL) {
+        api__respond_failure(api, done->exchange, err);
     }
     if (err == ERR_OK) {
-        tree_result_deinit(&done.request.tree);
+        tree_result_deinit(&request->tree);
     }
+}
+
+/* ---- to the node -------------------------------------------------------- */
+
+void keys__write(struct api *api, struct http_exchange *exchange,
+                 struct slice key, const struct keys_params *params)
+{
+    enum tree_op op = op_of(exchange->request.method, params);
+    struct command command = {
+        .type = COMMAND_TREE,
+        .tree = command_of(op, key, params),
+    };
+    struct job *job = job__new(api, exchange, finish);
+    job->op = op;
+    job->no_value_on_success = params->no_value_on_success;
+    job->start_ns = clock_monotonic_ns(api->shared->clock);
+    job__write(job, command_encode(&command));
 }

@@ -1,21 +1,27 @@
-/* The members of the cluster, of which there is one; its addresses. */
+/* Who belongs to the cluster, and changing it, as etcd's v2 API has it. */
 #include "api/api_int.h"
-#include "base/version.h"
+#include "base/sha1.h"
+#include "doc/doc.h"
 #include "doc/json_write.h"
 
-static const char not_yet[] =
-    "not implemented: a cluster of this version has one member; changes of "
-    "membership come with clusters";
+#include <stdlib.h>
 
-void json__urls(struct buf *out, const char *urls)
+/* ---- lists of URLs ------------------------------------------------------- */
+
+struct slice first__url(struct slice urls)
 {
-    struct slice rest = slice_str(urls);
+    ptrdiff_t comma = slice_find(urls, ',');
+    return comma < 0 ? urls : slice_of(urls.at, (size_t)comma);
+}
+
+void json__urls(struct buf *out, struct slice urls)
+{
+    struct slice rest = urls;
     buf_append_char(out, '[');
     while (rest.size > 0) {
-        ptrdiff_t comma = slice_find(rest, ',');
-        size_t size = comma < 0 ? rest.size : (size_t)comma;
-        size_t step = comma < 0 ? size : size + 1;
-        json_write_string(out, slice_of(rest.at, size));
+        struct slice url = first__url(rest);
+        size_t step = url.size == rest.size ? url.size : url.size + 1;
+        json_write_string(out, url);
         rest = slice_of(rest.at + step, rest.size - step);
         if (rest.size > 0) {
             buf_append_char(out, ',');
@@ -24,48 +30,338 @@ void json__urls(struct buf *out, const char *urls)
     buf_append_char(out, ']');
 }
 
-static void write_member(struct api *api, struct buf *out)
+/* ---- looking ------------------------------------------------------------- */
+
+size_t members__all(struct api *api, struct arena *arena,
+                    struct node_member **out)
 {
-    const struct api_shared *shared = api->shared;
-    buf_append_str(out, "{\"id\":");
-    json_write_string(out, api->member_id);
-    buf_append_str(out, ",\"name\":");
-    json_write_string(out, slice_str(shared->name));
+    lock_read(node_lock(api->node));
+    size_t count = node_members(api->node, arena, out);
+    unlock_read(node_lock(api->node));
+    return count;
+}
+
+const struct node_member *members__find(const struct node_member *members,
+                                        size_t count, member_id id)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (members[i].id == id) {
+            return &members[i];
+        }
+    }
+    return NULL;
+}
+
+static void write_member(struct buf *out, const struct node_member *member)
+{
+    buf_append_str(out, "{\"id\":\"");
+    buf_append_hex(out, member->id);
+    buf_append_str(out, "\",\"name\":");
+    json_write_string(out, member->name);
     buf_append_str(out, ",\"peerURLs\":");
-    json__urls(out, shared->peer_urls);
+    json__urls(out, member->peer_urls);
     buf_append_str(out, ",\"clientURLs\":");
-    json__urls(out, shared->client_urls);
+    json__urls(out, member->client_urls);
+    /* What etcd's v2 API never had is told only where it is so. */
+    if (member->is_learner) {
+        buf_append_str(out, ",\"isLearner\":true");
+    }
+    if (member->is_standby) {
+        buf_append_str(out, ",\"isStandby\":true");
+    }
     buf_append_char(out, '}');
 }
 
-static void respond(struct api *api, struct http_exchange *exchange)
+static void respond(struct api *api, struct http_exchange *exchange, int status)
 {
     struct answer answer;
     buf_append_char(&api->out, '\n');
     answer__init(&answer, api, exchange, api__type_json);
     answer__add_cluster(&answer, api);
-    answer__send(&answer, api, exchange, 200);
+    answer__send(&answer, api, exchange, status);
 }
 
 static void list_members(struct api *api, struct http_exchange *exchange)
 {
+    struct node_member *members;
+    size_t count = members__all(api, exchange->arena, &members);
     struct buf *out = api__body(api);
     buf_append_str(out, "{\"members\":[");
-    write_member(api, out);
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) {
+            buf_append_char(out, ',');
+        }
+        write_member(out, &members[i]);
+    }
     buf_append_str(out, "]}");
-    respond(api, exchange);
+    respond(api, exchange, 200);
 }
 
 static void give_leader(struct api *api, struct http_exchange *exchange)
 {
     struct node_progress progress;
+    struct node_member *members;
+    size_t count = members__all(api, exchange->arena, &members);
     node_progress(api->node, &progress);
-    if (progress.leader != progress.member_id) {
+    const struct node_member *leader =
+        members__find(members, count, progress.leader);
+    if (leader == NULL) {
         api__respond_message(api, exchange, 503, "During election");
         return;
     }
-    write_member(api, api__body(api));
-    respond(api, exchange);
+    write_member(api__body(api), leader);
+    respond(api, exchange, 200);
+}
+
+/* ---- what a request says ------------------------------------------------- */
+
+static bool refuse(struct api *api, struct http_exchange *exchange, int status,
+                   const char *message)
+{
+    api__respond_message(api, exchange, status, message);
+    return false;
+}
+
+const char *members__url_fault(struct slice url)
+{
+    struct slice rest = url;
+    if (slice_has_prefix(rest, SLICE("http://"))) {
+        rest = slice_of(rest.at + 7, rest.size - 7);
+    } else if (slice_has_prefix(rest, SLICE("https://"))) {
+        rest = slice_of(rest.at + 8, rest.size - 8);
+    } else {
+        return "URL scheme must be http or https";
+    }
+    if (slice_find(rest, '/') >= 0) {
+        return "URL must not contain a path";
+    }
+    ptrdiff_t colon = -1;
+    for (size_t i = 0; i < rest.size; i++) {
+        if (rest.at[i] == ':') {
+            colon = (ptrdiff_t)i;
+        } else if (rest.at[i] == ',' || (unsigned char)rest.at[i] <= ' ') {
+            return "URL holds a character that can't be in one";
+        }
+    }
+    uint64_t port;
+    if (colon <= 0 ||
+        !slice_to_u64(
+            slice_of(rest.at + colon + 1, rest.size - (size_t)colon - 1),
+            &port) ||
+        port == 0 || port > 65535) {
+        return "URL address does not have the form \"host:port\"";
+    }
+    return NULL;
+}
+
+static int compare_urls(const void *a, const void *b)
+{
+    return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
+}
+
+/* Sorted, as the ids are computed from them. */
+static struct slice join_urls(struct arena *arena, struct slice *urls,
+                              size_t count)
+{
+    struct buf joined = {0};
+    qsort(urls, count, sizeof(*urls), compare_urls);
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) {
+            buf_append_char(&joined, ',');
+        }
+        buf_append_slice(&joined, urls[i]);
+    }
+    struct slice out =
+        slice_of(arena_dup(arena, joined.at, joined.size), joined.size);
+    buf_deinit(&joined);
+    return out;
+}
+
+static bool read_list(struct api *api, struct http_exchange *exchange,
+                      const struct doc_value *list, struct slice *peer_urls)
+{
+    enum { URLS_MAX = 16 };
+    struct slice urls[URLS_MAX];
+    if (list == NULL || list->kind != DOC_LIST || list->count == 0) {
+        return refuse(api, exchange, 400, "member has no peer URLs");
+    }
+    if (list->count > URLS_MAX) {
+        return refuse(api, exchange, 400, "member has too many peer URLs");
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        const struct doc_value *item = list->items[i];
+        const char *fault = item->kind != DOC_STRING
+                                ? "a peer URL is not a string"
+                                : members__url_fault(item->text);
+        if (fault != NULL) {
+            struct slice text =
+                item->kind == DOC_STRING ? item->text : SLICE("");
+            return refuse(api, exchange, 400,
+                          arena_printf(exchange->arena, "%s: %.*s", fault,
+                                       (int)(text.size < 200 ? text.size : 200),
+                                       text.at));
+        }
+        urls[i] = item->text;
+    }
+    *peer_urls = join_urls(exchange->arena, urls, list->count);
+    return true;
+}
+
+bool members__read_urls(struct api *api, struct http_exchange *exchange,
+                        struct slice *peer_urls)
+{
+    struct doc_value *doc;
+    struct slice type = http_header_get(&exchange->request, "Content-Type");
+    if (!slice_eq(type, SLICE("application/json"))) {
+        return refuse(api, exchange, 415,
+                      arena_printf(exchange->arena,
+                                   "Bad Content-Type %.*s, accept "
+                                   "application/json",
+                                   (int)(type.size < 200 ? type.size : 200),
+                                   type.at == NULL ? "" : type.at));
+    }
+    if (doc_parse_json(exchange->arena, exchange->request.body,
+                       &doc_limits_default, &doc) != ERR_OK) {
+        return refuse(api, exchange, 400, err_note());
+    }
+    return read_list(api, exchange, doc_get(doc, "peerURLs"), peer_urls);
+}
+
+member_id members__new_id(struct api *api, struct slice peer_urls)
+{
+    unsigned char digest[SHA1_BYTES];
+    struct buf input = {0};
+    struct slice rest = peer_urls;
+    while (rest.size > 0) {
+        struct slice url = first__url(rest);
+        size_t step = url.size == rest.size ? url.size : url.size + 1;
+        buf_append_slice(&input, url);
+        rest = slice_of(rest.at + step, rest.size - step);
+    }
+    buf_append_i64(&input, clock_wall_ns(api->shared->clock) / 1000000000);
+    sha1(buf_slice(&input), digest);
+    buf_deinit(&input);
+    return get_be64(digest);
+}
+
+static bool hex_to_id(struct slice text, member_id *id)
+{
+    *id = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.at[i];
+        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+                         : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
+                         : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
+                                                : 16;
+        if (digit == 16) {
+            return false;
+        }
+        *id = *id << 4 | digit;
+    }
+    return text.size > 0 && text.size <= 16 && *id != 0;
+}
+
+/* ---- changing ------------------------------------------------------------ */
+
+static void respond_no_member(struct api *api, struct http_exchange *exchange,
+                              struct slice text)
+{
+    api__respond_message(api, exchange, 404,
+                         arena_printf(exchange->arena, "No such member: %.*s",
+                                      (int)(text.size < 200 ? text.size : 200),
+                                      text.at == NULL ? "" : text.at));
+}
+
+static void respond_change_failed(struct api *api,
+                                  struct http_exchange *exchange, enum err err,
+                                  member_id id)
+{
+    int status = err_http_status(err);
+    const char *message = err_text(err);
+    switch (err) {
+    case ERR_EXISTS:
+        message = "membership: peerURL exists";
+        break;
+    case ERR_GONE:
+        message =
+            arena_printf(exchange->arena, "Member permanently removed: %llx",
+                         (unsigned long long)id);
+        break;
+    case ERR_NOT_FOUND:
+        message = arena_printf(exchange->arena, "No such member: %llx",
+                               (unsigned long long)id);
+        break;
+    case ERR_BUSY:
+        message = "another change of membership is under way; try again";
+        break;
+    case ERR_UNHEALTHY:
+        message = "etcdserver: unhealthy cluster: too few members would be "
+                  "heard from after this change";
+        break;
+    case ERR_NO_LEADER:
+        message = "etcdserver: no leader";
+        break;
+    case ERR_TIMEOUT:
+        message = "etcdserver: request timed out";
+        break;
+    default:
+        break;
+    }
+    api__respond_message(api, exchange, status, message);
+}
+
+static void finish(struct api *api, struct job *done)
+{
+    struct http_exchange *exchange = done->exchange;
+    const struct node_change *change = &done->change;
+    struct answer answer;
+    if (exchange == NULL) {
+        return;
+    }
+    if (change->err != ERR_OK) {
+        respond_change_failed(api, exchange, change->err, change->member.id);
+    } else if (exchange->request.method == HTTP_POST) {
+        write_member(api__body(api), &change->member);
+        respond(api, exchange, 201);
+    } else {
+        api__body(api);
+        answer__init(&answer, api, exchange, slice_of(NULL, 0));
+        answer__add_cluster(&answer, api);
+        answer__send(&answer, api, exchange, 204);
+    }
+}
+
+static void start_change(struct api *api, struct http_exchange *exchange,
+                         enum node_change_op op,
+                         const struct node_member *member)
+{
+    struct job *job = job__new(api, exchange, finish);
+    job->change.op = op;
+    job->change.member = *member;
+    job__change(job);
+}
+
+static void add_member(struct api *api, struct http_exchange *exchange)
+{
+    struct node_member member = {.name = SLICE(""), .client_urls = SLICE("")};
+    if (members__read_urls(api, exchange, &member.peer_urls)) {
+        member.id = members__new_id(api, member.peer_urls);
+        start_change(api, exchange, NODE_ADD_VOTER, &member);
+    }
+}
+
+static void change_member(struct api *api, struct http_exchange *exchange,
+                          struct slice rest)
+{
+    struct node_member member = {.name = SLICE(""), .client_urls = SLICE("")};
+    bool removes = exchange->request.method == HTTP_DELETE;
+    if (!hex_to_id(rest, &member.id)) {
+        respond_no_member(api, exchange, rest);
+    } else if (removes) {
+        start_change(api, exchange, NODE_REMOVE, &member);
+    } else if (members__read_urls(api, exchange, &member.peer_urls)) {
+        start_change(api, exchange, NODE_UPDATE, &member);
+    }
 }
 
 void api__members(struct api *api, struct http_exchange *exchange,
@@ -83,81 +379,17 @@ void api__members(struct api *api, struct http_exchange *exchange,
         }
         return;
     case HTTP_POST:
-        if (!is_list) {
+        if (is_list) {
+            add_member(api, exchange);
+        } else {
             api__respond_not_allowed(api, exchange, "GET,PUT,DELETE");
-            return;
         }
-        break;
+        return;
     default:
         if (is_list) {
             api__respond_not_allowed(api, exchange, "GET,POST");
-            return;
+        } else {
+            change_member(api, exchange, rest);
         }
     }
-    api__respond_message(api, exchange, 501, not_yet);
-}
-
-static void append_urls(struct buf *out, const char *urls)
-{
-    for (const char *at = urls; *at != '\0'; at++) {
-        buf_append_char(out, *at);
-        if (*at == ',') {
-            buf_append_char(out, ' ');
-        }
-    }
-}
-
-void api__machines(struct api *api, struct http_exchange *exchange,
-                   struct slice rest)
-{
-    (void)rest;
-    append_urls(api__body(api), api->shared->client_urls);
-    api__respond(api, exchange, 200, api__type_text);
-}
-
-/* As 0.4 has it: where the leader's peers reach it. */
-void api__leader(struct api *api, struct http_exchange *exchange,
-                 struct slice rest)
-{
-    struct node_progress progress;
-    (void)rest;
-    node_progress(api->node, &progress);
-    if (progress.leader == 0) {
-        struct v2_error error = {.code = 301};
-        api__respond_error(api, exchange, 0, &error, progress.revision);
-        return;
-    }
-    append_urls(api__body(api), api->shared->peer_urls);
-    api__respond(api, exchange, 200, api__type_text);
-}
-
-void api__version(struct api *api, struct http_exchange *exchange,
-                  struct slice rest)
-{
-    (void)rest;
-    buf_append_str(api__body(api),
-                   "{\"etcdserver\":\"" ETCHED_API_VERSION
-                   "\",\"etcdcluster\":\"" ETCHED_CLUSTER_API_VERSION
-                   "\",\"etched\":\"" ETCHED_VERSION "\"}");
-    api__respond(api, exchange, 200, api__type_json);
-}
-
-void api__home(struct api *api, struct http_exchange *exchange,
-               struct slice rest)
-{
-    (void)rest;
-    buf_append_str(
-        api__body(api),
-        "This is etched " ETCHED_VERSION
-        ", a store for the few facts that everything else depends on.\n"
-        "\n"
-        "Try:\n"
-        "  curl <here>/v2/keys/message -XPUT -d value='Hello world'\n"
-        "  curl <here>/v2/keys/message\n"
-        "  curl '<here>/v2/keys/?recursive=true'\n"
-        "  curl '<here>/v2/keys/message?wait=true'\n"
-        "\n"
-        "Look at: /version /health /readyz?verbose /metrics /v2/members\n"
-        "         /v2/stats/self /v2/stats/store /v2/stats/leader\n");
-    api__respond(api, exchange, 200, api__type_text);
 }

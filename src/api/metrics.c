@@ -123,7 +123,7 @@ static void write_server(struct api *api, struct buf *out)
           "Whether this member knows a leader.");
     gauge(out, "etcd_server_is_leader", progress.role == RAFT_LEADER,
           "Whether this member is the leader.");
-    gauge(out, "etcd_server_is_learner", 0,
+    gauge(out, "etcd_server_is_learner", progress.is_learner,
           "Whether this member is a learner.");
     counter(out, "etcd_server_leader_changes_seen_total",
             counters.leader_changes, "Changes of the leader seen.");
@@ -141,12 +141,70 @@ static void write_server(struct api *api, struct buf *out)
             get(&meters[METER_HEALTH_SUCCESS]), "Health checks that passed.");
     counter(out, "etcd_server_health_failures",
             get(&meters[METER_HEALTH_FAILURES]), "Health checks that failed.");
+    counter(out, "etcd_server_read_indexes_total", counters.reads_confirmed,
+            "Linearizable reads that a quorum confirmed.");
+    counter(out, "etched_forwarded_total", counters.forwarded,
+            "Writes that were handed to the leader.");
+    counter(out, "etched_snapshots_installed_total",
+            counters.snapshots_installed,
+            "Snapshots that replaced this member's store.");
+    counter(out, "etched_messages_received_total", counters.messages_received,
+            "Messages of other members.");
+    counter(out, "etched_messages_dropped_total", counters.messages_dropped,
+            "Messages of other members that were not taken in.");
     head(out, "etcd_debugging_server_alarms", "gauge",
          "Whether an alarm is raised.");
     buf_printf(out,
                "etcd_debugging_server_alarms{server_id=\"%s\",alarm_type="
                "\"NOSPACE\"} %d\n",
                id, progress.no_space);
+}
+
+/* ---- of the other members ----------------------------------------------- */
+
+static void peer_numbers(struct buf *out, const char *name, const char *label,
+                         const struct api_peer *peers, size_t count,
+                         size_t field, const char *help)
+{
+    head(out, name, "counter", help);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t value;
+        memcpy(&value, (const char *)&peers[i] + field, sizeof(value));
+        buf_printf(out, "%s{%s=\"%llx\"} %llu\n", name, label,
+                   (unsigned long long)peers[i].member,
+                   (unsigned long long)value);
+    }
+}
+
+static void write_peers(struct api *api, struct buf *out)
+{
+    struct api_peer peers[RAFT_MEMBERS_MAX];
+    struct node_progress progress;
+    const char *name = "etcd_network_active_peers";
+    if (api->shared->peers == NULL) {
+        return;
+    }
+    node_progress(api->node, &progress);
+    size_t count =
+        api->shared->peers(api->shared->peers_context, peers, RAFT_MEMBERS_MAX);
+    if (count == 0) {
+        return;
+    }
+    head(out, name, "gauge", "Whether another member is connected.");
+    for (size_t i = 0; i < count; i++) {
+        buf_printf(out, "%s{Local=\"%llx\",Remote=\"%llx\"} %d\n", name,
+                   (unsigned long long)progress.member_id,
+                   (unsigned long long)peers[i].member, peers[i].connected);
+    }
+    peer_numbers(out, "etcd_network_peer_sent_bytes_total", "To", peers, count,
+                 offsetof(struct api_peer, sent_bytes),
+                 "Bytes sent to another member.");
+    peer_numbers(out, "etcd_network_peer_received_bytes_total", "From", peers,
+                 count, offsetof(struct api_peer, received_bytes),
+                 "Bytes received from another member.");
+    peer_numbers(out, "etcd_network_peer_sent_failures_total", "To", peers,
+                 count, offsetof(struct api_peer, send_failures),
+                 "Messages to another member that were lost here.");
 }
 
 /* ---- of the disk -------------------------------------------------------- */
@@ -320,6 +378,7 @@ void api__metrics(struct api *api, struct http_exchange *exchange,
     struct buf *out = api__body(api);
     (void)rest;
     write_server(api, out);
+    write_peers(api, out);
     write_disk(api, out);
     write_store(api, out);
     write_v2(api, out);

@@ -29,6 +29,7 @@ void api__stats_self(struct api *api, struct http_exchange *exchange,
 {
     char text[TIME_TEXT_BYTES_MAX];
     struct node_progress progress;
+    struct node_counters counters;
     struct api_machine machine;
     struct buf *out = api__body(api);
     (void)rest;
@@ -50,16 +51,51 @@ void api__stats_self(struct api *api, struct http_exchange *exchange,
     buf_append(out, text, duration_to_text(uptime_ns, text));
     buf_append_str(out, "\",\"startTime\":");
     write_time(out, progress.leader_since_ns);
-    /* Among one member nothing is sent. */
-    buf_append_str(out, "},\"recvAppendRequestCnt\":0,"
-                        "\"sendAppendRequestCnt\":0}");
+    node_counters(api->node, &counters);
+    buf_printf(out,
+               "},\"recvAppendRequestCnt\":%llu,"
+               "\"sendAppendRequestCnt\":%llu}",
+               (unsigned long long)counters.append_received,
+               (unsigned long long)counters.append_sent);
     api__respond(api, exchange, 200, api__type_json);
+}
+
+/* ---- the leader's ---------------------------------------------------------*/
+
+/* Newton's way from above: it falls until it is there. */
+static double square_root(double of)
+{
+    double root = of > 1 ? of : 1;
+    for (double next = (root + of / root) / 2; next < root;
+         next = (root + of / root) / 2) {
+        root = next;
+    }
+    return root;
+}
+
+static void write_follower(struct buf *out, const struct node_peer *peer)
+{
+    double count = peer->answered > 0 ? (double)peer->answered : 1;
+    double average = peer->latency_sum_ms / count;
+    double variance = peer->latency_squares_ms / count - average * average;
+    buf_append_char(out, '"');
+    buf_append_hex(out, peer->id);
+    buf_printf(out,
+               "\":{\"latency\":{\"current\":%.6f,\"average\":%.6f,"
+               "\"standardDeviation\":%.6f,\"minimum\":%.6f,"
+               "\"maximum\":%.6f},\"counts\":{\"fail\":%llu,"
+               "\"success\":%llu}}",
+               peer->latency_now_ms, average,
+               variance > 0 ? square_root(variance) : 0.0, peer->latency_min_ms,
+               peer->latency_max_ms, (unsigned long long)peer->failed,
+               (unsigned long long)peer->answered);
 }
 
 void api__stats_leader(struct api *api, struct http_exchange *exchange,
                        struct slice rest)
 {
     struct node_progress progress;
+    struct node_peer peers[RAFT_MEMBERS_MAX];
     (void)rest;
     node_progress(api->node, &progress);
     if (progress.role != RAFT_LEADER) {
@@ -69,7 +105,15 @@ void api__stats_leader(struct api *api, struct http_exchange *exchange,
     struct buf *out = api__body(api);
     buf_append_str(out, "{\"leader\":");
     json_write_string(out, api->member_id);
-    buf_append_str(out, ",\"followers\":{}}");
+    buf_append_str(out, ",\"followers\":{");
+    size_t count = node_peers(api->node, peers, RAFT_MEMBERS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) {
+            buf_append_char(out, ',');
+        }
+        write_follower(out, &peers[i]);
+    }
+    buf_append_str(out, "}}");
     api__respond(api, exchange, 200, api__type_json);
 }
 

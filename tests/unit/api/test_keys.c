@@ -28,6 +28,7 @@ static void a_key_is_set_read_changed_and_deleted(void **state)
 static void an_answer_says_where_the_store_is(void **state)
 {
     struct world *world = *state;
+    /* Before it the log has the term's beginning, the members, the name. */
     struct reply reply =
         world_request(world, "PUT", "/v2/keys/a", NULL, "value=1");
     expect_text(reply.head, "HTTP/1.1 201 Created\r\n"
@@ -35,12 +36,12 @@ static void an_answer_says_where_the_store_is(void **state)
                             "X-Content-Type-Options: nosniff\r\n"
                             "X-Etcd-Cluster-Id: c1\r\n"
                             "X-Etcd-Index: 2\r\n"
-                            "X-Raft-Index: 3\r\n"
+                            "X-Raft-Index: 4\r\n"
                             "X-Raft-Term: 1\r\n"
                             "Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
                             "Content-Length: 84\r\n");
     story_header(world, "GET /v2/keys/a", NULL, "X-Etcd-Index", "2");
-    story_header(world, "GET /v2/keys/a", NULL, "X-Raft-Index", "3");
+    story_header(world, "GET /v2/keys/a", NULL, "X-Raft-Index", "4");
     /* An error has no more than the index. */
     story_header(world, "GET /v2/keys/b", NULL, "X-Etcd-Index", "2");
     story_header(world, "GET /v2/keys/b", NULL, "X-Etcd-Cluster-Id", "c1");
