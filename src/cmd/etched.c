@@ -8,8 +8,11 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/mem.h"
+#include "host/bootstrap.h"
 #include "host/config.h"
 #include "host/log_output.h"
+#include "host/proxy.h"
 #include "host/server.h"
 
 extern char **environ;
@@ -53,11 +56,17 @@ static void print(void (*write)(struct buf *out))
     buf_deinit(&out);
 }
 
+struct program {
+    const struct config_input *input;
+    char *proxy_of; /* peer URLs: it turned out to be a proxy of these */
+};
+
 /* On SIGHUP: the configuration is read once more, for its log level. */
 static void reload(void *context)
 {
+    const struct program *program = context;
     struct config config;
-    if (config_load(&config, context) != ERR_OK) {
+    if (config_load(&config, program->input) != ERR_OK) {
         log_error("config", "the configuration can't be read anew",
                   LOG_STR("why", err_note()));
         return;
@@ -68,14 +77,52 @@ static void reload(void *context)
     config_deinit(&config);
 }
 
-static int serve(const struct config *config, const struct config_input *input)
+static void on_proxy(void *context, const char *peer_urls)
+{
+    struct program *program = context;
+    program->proxy_of = mem_strdup(peer_urls);
+}
+
+/* A folder with a member's data makes a member, whatever --proxy says. */
+static bool is_proxy(const struct config *config)
+{
+    if (config->proxy == CONFIG_PROXY_OFF) {
+        return false;
+    }
+    if (!bootstrap_has_data(config)) {
+        return true;
+    }
+    log_warn("config",
+             "--proxy is not looked at: the data directory holds a "
+             "member's data, which starts as that member",
+             LOG_STR("data_dir", config->data_dir));
+    return false;
+}
+
+static enum err run(const struct config *config, struct program *program,
+                    bool *ended)
 {
     struct server_args args = {
-        .argc = input->argc,
-        .argv = input->argv,
+        .argc = program->input->argc,
+        .argv = program->input->argv,
         .reload = reload,
-        .context = (void *)(uintptr_t)input,
+        .on_proxy = on_proxy,
+        .context = program,
     };
+    if (is_proxy(config)) {
+        return proxy_run(config, NULL);
+    }
+    enum err err = server_run(config, &args, ended);
+    if (err == ERR_OK && program->proxy_of) {
+        err = proxy_run(config, program->proxy_of);
+    }
+    mem_free(program->proxy_of);
+    return err;
+}
+
+static int serve(const struct config *config, const struct config_input *input)
+{
+    struct program program = {.input = input};
     if (log_output_open(config) != ERR_OK) {
         (void)fprintf(stderr, "etched: %s\n", err_note());
         return EXIT_FAILURE;
@@ -84,7 +131,7 @@ static int serve(const struct config *config, const struct config_input *input)
         log_warn("config", config->warnings[i]);
     }
     bool ended = true;
-    enum err err = server_run(config, &args, &ended);
+    enum err err = run(config, &program, &ended);
     if (err != ERR_OK) {
         log_error("host", "can't go on", LOG_STR("why", err_note()),
                   LOG_STR("error", err_text(err)));

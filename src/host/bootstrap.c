@@ -1,54 +1,283 @@
+/* Which way a member finds its cluster, and the data that is there already. */
 #include "host/bootstrap.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <unistd.h>
 
 #include "base/check.h"
-#include "base/sha1.h"
+#include "base/log.h"
+#include "host/bootstrap_int.h"
+#include "host/config_int.h"
+#include "host/dns_srv.h"
 
-static int compare_texts(const void *a, const void *b)
+const struct bootstrap_world bootstrap__world = {
+    .ask_ms = 5000,
+    .probe_ms = 250,
+    .probe_total_ms = 500,
+    .retry_ms = 500,
+    .retry_max_ms = 10 * 1000,
+    .give_up_ms = 60 * 1000,
+    .wait_ms = 60 * 1000,
+};
+
+/* ---- data that is there -------------------------------------------------- */
+
+static const char *log_folder(const struct config *config, struct arena *arena)
 {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
+    return *config->wal_dir ? config->wal_dir
+                            : arena_printf(arena, "%s/wal", config->data_dir);
 }
 
-static uint64_t first_8_of_sha1(struct slice input)
+static bool has_segment(const char *folder)
 {
-    unsigned char digest[SHA1_BYTES];
-    sha1(input, digest);
-    return get_be64(digest);
-}
-
-void bootstrap_ids(const struct config *config, struct bootstrap *out)
-{
-    const struct config_urls *urls = &config->initial_advertise_peer_urls;
-    struct buf input = {0};
-    char id[8];
-    CHECK(urls->count > 0);
-    const char **texts = mem_alloc(urls->count * sizeof(*texts));
-    for (size_t i = 0; i < urls->count; i++) {
-        texts[i] = urls->at[i].text;
+    bool found = false;
+    DIR *dir = opendir(folder);
+    if (!dir) {
+        return false;
     }
-    qsort(texts, urls->count, sizeof(*texts), compare_texts);
-    for (size_t i = 0; i < urls->count; i++) {
-        buf_append_str(&input, texts[i]);
+    for (struct dirent *entry; !found && (entry = readdir(dir)) != NULL;) {
+        size_t size = strlen(entry->d_name);
+        found = size > 4 && strcmp(entry->d_name + size - 4, ".wal") == 0;
     }
-    mem_free(texts);
-    buf_append_str(&input, config->initial_cluster_token);
-    out->member_id = first_8_of_sha1(buf_slice(&input));
-    buf_deinit(&input);
-    put_be64(id, out->member_id);
-    out->cluster_id = first_8_of_sha1(slice_of(id, sizeof(id)));
+    closedir(dir);
+    return found;
 }
 
-char *bootstrap_join_urls(const struct config_urls *urls)
+/* node/ writes it, reads it again and says what is wrong with it. */
+static bool read_identity(const char *path, struct bootstrap *out)
 {
-    struct buf out = {0};
-    for (size_t i = 0; i < urls->count; i++) {
-        if (i > 0) {
-            buf_append_char(&out, ',');
+    char text[128] = "";
+    char *at = text;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    ssize_t size = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    if (size <= 0 || strncmp(text, "cluster ", 8) != 0) {
+        return false;
+    }
+    out->cluster_id = strtoull(text + 8, &at, 16);
+    if (strncmp(at, "\nmember ", 8) != 0) {
+        return false;
+    }
+    out->member_id = strtoull(at + 8, &at, 16);
+    return *at == '\n' && out->cluster_id != 0 && out->member_id != 0;
+}
+
+/* A log is what makes data: without one, nothing was promised to anybody. */
+bool bootstrap_has_data(const struct config *config)
+{
+    struct arena arena;
+    if (config->force) {
+        return false; /* it is removed, or was */
+    }
+    arena_init(&arena, 0);
+    bool found = has_segment(log_folder(config, &arena));
+    arena_deinit(&arena);
+    return found;
+}
+
+/* The start before may have ended before it had written down who the members
+ * are: they are told again, where the flags still make the same cluster. */
+static void tell_members_again(const struct config *config, struct arena *arena,
+                               struct bootstrap *out)
+{
+    if (config->initial_cluster_existing || *config->discovery ||
+        *config->discovery_srv || config->peers.count > 0) {
+        return;
+    }
+    struct bootstrap_list list =
+        bootstrap__group(arena, &config->initial_cluster);
+    if (bootstrap__assign_ids(&list, config->initial_cluster_token) ||
+        bootstrap__cluster_id(&list) != out->cluster_id) {
+        return;
+    }
+    bootstrap__fill(&list, arena, out);
+}
+
+static enum err use_data(const struct config *config, struct arena *arena,
+                         struct bootstrap *out)
+{
+    const char *folder = log_folder(config, arena);
+    if (!read_identity(arena_printf(arena, "%s/identity", folder), out)) {
+        return err_set(ERR_CORRUPT,
+                       "the log is there but not the file \"identity\" beside "
+                       "it, or that is damaged: put the log's whole folder "
+                       "(%.200s) back",
+                       folder);
+    }
+    tell_members_again(config, arena, out);
+    return ERR_OK;
+}
+
+/* ---- DNS ----------------------------------------------------------------- */
+
+/* The name of a record's member: this one's where the URLs say so, else a
+ * number, as with etcd: names aren't in DNS. */
+static const char *name_of_record(const struct config *config,
+                                  const struct config_url *url,
+                                  struct arena *arena, int *number)
+{
+    const struct config_urls one = {.at = (struct config_url[]){*url},
+                                    .count = 1};
+    const struct config_urls *own = &config->initial_advertise_peer_urls;
+    for (size_t i = 0; i < own->count; i++) {
+        const struct config_urls mine = {.at = &own->at[i], .count = 1};
+        if (bootstrap__same_urls(&one, &mine)) {
+            return config->name;
         }
-        buf_append_str(&out, urls->at[i].text);
     }
-    buf_append_char(&out, '\0');
-    return out.at;
+    return arena_printf(arena, "%d", (*number)++);
+}
+
+static enum err look_up(struct bootstrap_run *run, struct config_cluster *out)
+{
+    const struct config *config = run->config;
+    const char *suffix = config->discovery_srv_name;
+    struct dns_srv_record *records;
+    size_t count = 0;
+    int number = 0;
+    const char *name =
+        arena_printf(run->arena, "_etcd-server%s%s._tcp.%s", *suffix ? "-" : "",
+                     suffix, config->discovery_srv);
+    enum err err =
+        dns_srv_lookup(name, run->world->dns, run->arena, &records, &count);
+    if (err) {
+        return err;
+    }
+    out->at = arena_alloc(run->arena, (count + 1) * sizeof(*out->at));
+    out->count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct config_peer *peer = &out->at[i];
+        peer->url = config__make_url(run->arena, false, records[i].target,
+                                     records[i].port);
+        peer->name = name_of_record(config, &peer->url, run->arena, &number);
+        log_info("bootstrap", "found a member in DNS",
+                 LOG_STR("name", peer->name), LOG_STR("url", peer->url.text));
+    }
+    return ERR_OK;
+}
+
+static enum err find_by_dns(struct bootstrap_run *run,
+                            struct config_cluster *out)
+{
+    int64_t until_ms = http_client_now_ms() + run->world->give_up_ms;
+    for (int n = 1;; n++) {
+        enum err err = look_up(run, out);
+        if (err == ERR_OK || err == ERR_NOT_FOUND ||
+            http_client_now_ms() >= until_ms) {
+            return err_wrap(err, "--discovery-srv");
+        }
+        log_warn("bootstrap", "DNS doesn't answer; asking again",
+                 LOG_STR("why", err_note()));
+        bootstrap__pause(run, n);
+    }
+}
+
+/* ---- which way ----------------------------------------------------------- */
+
+static enum err find_cluster(struct bootstrap_run *run, struct bootstrap *out)
+{
+    const struct config *config = run->config;
+    struct config_cluster by_dns;
+    if (*config->discovery) {
+        return bootstrap__discover(run, out);
+    }
+    if (config->peers.count > 0) {
+        return bootstrap__join_peers(run, out);
+    }
+    if (!*config->discovery_srv) {
+        return bootstrap__start_static(run, &config->initial_cluster, out);
+    }
+    enum err err = find_by_dns(run, &by_dns);
+    return err ? err : bootstrap__start_static(run, &by_dns, out);
+}
+
+static enum err open_run(struct bootstrap_run *run)
+{
+    const struct config *config = run->config;
+    const struct http_client_options options = {
+        .user_agent = "etched",
+        .proxy = *config->discovery ? config->discovery_proxy : NULL,
+        .stop_fd = -1,
+    };
+    return http_client_open(&options, &run->client);
+}
+
+static void close_run(struct bootstrap_run *run)
+{
+    http_client_response_deinit(&run->response);
+    http_client_close(run->client);
+}
+
+enum err bootstrap__run(const struct config *config,
+                        const struct bootstrap_world *world,
+                        struct arena *arena, struct bootstrap *out)
+{
+    struct bootstrap_run run = {
+        .config = config, .world = world, .arena = arena};
+    *out = (struct bootstrap){0};
+    if (bootstrap_has_data(config)) {
+        return use_data(config, arena, out);
+    }
+    enum err err = open_run(&run);
+    if (err) {
+        return err_wrap(err, "bootstrap");
+    }
+    err = find_cluster(&run, out);
+    close_run(&run);
+    CHECK(err || out->proxy_of || (out->cluster_id && out->member_id));
+    return err;
+}
+
+enum err bootstrap_run(const struct config *config, struct arena *arena,
+                       struct bootstrap *out)
+{
+    return bootstrap__run(config, &bootstrap__world, arena, out);
+}
+
+/* ---- for a proxy --------------------------------------------------------- */
+
+static enum err find_urls(struct bootstrap_run *run, const char **urls)
+{
+    const struct config *config = run->config;
+    struct config_cluster cluster = config->initial_cluster;
+    if (*config->discovery) {
+        return bootstrap__discovered_urls(run, urls);
+    }
+    if (config->peers.count > 0) {
+        *urls = bootstrap__join(run->arena, &config->peers);
+        return ERR_OK;
+    }
+    enum err err = *config->discovery_srv ? find_by_dns(run, &cluster) : ERR_OK;
+    if (err) {
+        return err;
+    }
+    struct config_urls all = {
+        .at = arena_alloc(run->arena, (cluster.count + 1) * sizeof(*all.at)),
+        .count = cluster.count};
+    for (size_t i = 0; i < cluster.count; i++) {
+        all.at[i] = cluster.at[i].url;
+    }
+    *urls = bootstrap__join(run->arena, &all);
+    return ERR_OK;
+}
+
+enum err bootstrap_proxy_urls(const struct config *config, struct arena *arena,
+                              const char **urls)
+{
+    struct bootstrap_run run = {
+        .config = config, .world = &bootstrap__world, .arena = arena};
+    enum err err = open_run(&run);
+    if (err) {
+        return err_wrap(err, "bootstrap");
+    }
+    err = find_urls(&run, urls);
+    close_run(&run);
+    return err;
 }

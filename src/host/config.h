@@ -53,6 +53,8 @@ struct config_cluster {
     size_t count;
 };
 
+enum config_proxy { CONFIG_PROXY_OFF, CONFIG_PROXY_READONLY, CONFIG_PROXY_ON };
+
 /* The TLS files of one side. As long as TLS isn't served, config_load refuses
  * any of them that is set, so that nobody takes plain text for protected. */
 struct config_tls {
@@ -115,13 +117,35 @@ struct config {
     /* Clustering. */
     struct config_urls advertise_client_urls;
     struct config_urls initial_advertise_peer_urls;
-    struct config_cluster initial_cluster; /* one member, this one */
+    struct config_cluster initial_cluster; /* as given; else this member */
+    bool has_initial_cluster;              /* it was given */
     const char *initial_cluster_token;
     bool initial_cluster_existing; /* --initial-cluster-state existing */
     const char *discovery;
+    bool discovery_fallback_proxy;
+    const char *discovery_proxy;
+    const char *discovery_srv;
+    const char *discovery_srv_name;
+    struct config_urls peers; /* 0.4's, of --peers and --peers-file */
+    int64_t max_retry_attempts;
+    int64_t retry_interval_ns;
+    int64_t cluster_active_size;
+    int64_t cluster_remove_delay_ns;
+    int64_t cluster_sync_interval_ns;
+    bool strict_reconfig_check;
+    bool pre_vote;
+    int64_t snapshot_catchup_entries;
     enum config_compaction auto_compaction_mode;
     int64_t auto_compaction_period_ns; /* PERIODIC; above 0 */
     int64_t auto_compaction_revisions; /* REVISION; above 0 */
+
+    /* Proxy: in place of a member. */
+    enum config_proxy proxy;
+    int64_t proxy_failure_wait_ms;
+    int64_t proxy_refresh_interval_ms;
+    int64_t proxy_dial_timeout_ms;
+    int64_t proxy_write_timeout_ms;
+    int64_t proxy_read_timeout_ms;
 
     /* Security. */
     struct config_tls client_tls;
@@ -174,8 +198,7 @@ struct config_input {
  * Owns: config_deinit frees; after an error there is nothing to free.
  * Errors: ERR_INVALID with a note that names the flag, variable or line, what
  *         was given and what is wanted; ERR_UNSUPPORTED for what would be
- *         wrong to go on without (TLS, a cluster of several members); those
- *         of `read`. */
+ *         wrong to go on without (TLS); those of `read`. */
 enum err config_load(struct config *config,
                      const struct config_input *input) MUST_USE;
 void config_deinit(struct config *config);

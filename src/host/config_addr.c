@@ -68,8 +68,8 @@ static struct config_url reachable(struct config_loader *loader,
     if (url.is_unix || !config__is_any_ip(url.host)) {
         return url;
     }
-    struct config_url local =
-        config__make_url(loader->config, url.tls, "localhost", url.port);
+    struct config_url local = config__make_url(&loader->config->arena, url.tls,
+                                               "localhost", url.port);
     if (strcmp(side->advertise_flag, "advertise-client-urls") == 0) {
         config__warn(loader,
                      "clients are told %s, since %s is every address of this "
@@ -90,9 +90,9 @@ static enum err resolve_advertise(struct config_loader *loader,
     }
     if (addr_source) {
         struct config_url url;
-        enum err err =
-            config__parse_address(config, config__text(loader, side->addr_flag),
-                                  NULL, side->port, &url);
+        enum err err = config__parse_address(
+            &config->arena, config__text(loader, side->addr_flag), NULL,
+            side->port, &url);
         if (!err) {
             *side->advertise = one_url(config, url);
         }
@@ -122,18 +122,18 @@ static enum err resolve_listen(struct config_loader *loader,
     }
     struct config_url addr = {.port = side->port};
     if (has_addr) {
-        enum err err =
-            config__parse_address(config, config__text(loader, side->addr_flag),
-                                  NULL, side->port, &addr);
+        enum err err = config__parse_address(
+            &config->arena, config__text(loader, side->addr_flag), NULL,
+            side->port, &addr);
         if (err || !bind_source) {
             *side->listen = one_url(config, addr);
             return wrap(loader, side->addr_flag, err);
         }
     }
     struct config_url bind;
-    enum err err =
-        config__parse_address(config, config__text(loader, side->bind_flag),
-                              "0.0.0.0", addr.port, &bind);
+    enum err err = config__parse_address(&config->arena,
+                                         config__text(loader, side->bind_flag),
+                                         "0.0.0.0", addr.port, &bind);
     if (!err) {
         *side->listen = one_url(config, bind);
     }

@@ -1,5 +1,5 @@
 /* What follows from several flags together, and what would be wrong to go on
- * with: a cluster of several members, an election before its heartbeats. */
+ * with: a name that can't be one, an election before its heartbeats. */
 #include "host/config_int.h"
 
 #include "base/check.h"
@@ -7,7 +7,7 @@
 #include "base/time_text.h"
 
 static const int64_t hour_ns = 3600LL * 1000 * 1000 * 1000;
-enum { HEARTBEATS_PER_ELECTION = 5 };
+enum { HEARTBEATS_PER_ELECTION = 5, CATCH_UP_ENTRIES = 5000 };
 
 /* ---- name and directory ------------------------------------------------ */
 
@@ -23,123 +23,6 @@ static enum err check_name(struct config_loader *loader)
     if (!*config->data_dir) {
         config->data_dir =
             arena_printf(&config->arena, "%s.etcd", config->name);
-    }
-    return ERR_OK;
-}
-
-/* ---- the cluster ------------------------------------------------------- */
-
-/* How many names there are, and they themselves for the message. */
-static size_t count_members(struct config *config,
-                            const struct config_cluster *cluster,
-                            const char **names)
-{
-    size_t count = 0;
-    struct buf text = {0};
-    for (size_t i = 0; i < cluster->count; i++) {
-        bool is_new = true;
-        for (size_t j = 0; j < i; j++) {
-            is_new =
-                is_new && strcmp(cluster->at[i].name, cluster->at[j].name) != 0;
-        }
-        if (is_new) {
-            buf_printf(&text, "%s%s", count ? ", " : "", cluster->at[i].name);
-            count++;
-        }
-    }
-    buf_append_char(&text, '\0');
-    *names = arena_dup(&config->arena, text.at, text.size);
-    buf_deinit(&text);
-    return count;
-}
-
-static bool has_url(const struct config_cluster *cluster, const char *text)
-{
-    for (size_t i = 0; i < cluster->count; i++) {
-        if (strcmp(cluster->at[i].url.text, text) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* This member's URLs stand in two flags; they have to be the same ones, or
- * come from the one that was given. */
-static enum err match_urls(struct config_loader *loader)
-{
-    struct config *config = loader->config;
-    const struct config_cluster *cluster = &config->initial_cluster;
-    struct config_urls *urls = &config->initial_advertise_peer_urls;
-    if (!config__is_given(loader, "initial-advertise-peer-urls")) {
-        urls->at =
-            arena_alloc(&config->arena, cluster->count * sizeof *urls->at);
-        urls->count = cluster->count;
-        for (size_t i = 0; i < cluster->count; i++) {
-            urls->at[i] = cluster->at[i].url;
-        }
-        return ERR_OK;
-    }
-    for (size_t i = 0; i < urls->count; i++) {
-        if (!has_url(cluster, urls->at[i].text)) {
-            return config__refuse(loader, "initial-cluster", ERR_INVALID,
-                                  "it has no %s=%s, as "
-                                  "--initial-advertise-peer-urls says",
-                                  config->name, urls->at[i].text);
-        }
-    }
-    return ERR_OK;
-}
-
-static enum err check_given_cluster(struct config_loader *loader,
-                                    const char *text)
-{
-    struct config *config = loader->config;
-    struct config_cluster *cluster = &config->initial_cluster;
-    enum err err = config__parse_cluster(config, text, cluster);
-    if (err) {
-        return err_wrap(
-            err, "%s",
-            config__place(
-                loader,
-                config__setting(loader, config__flag("initial-cluster"))));
-    }
-    const char *names;
-    size_t count = count_members(config, cluster, &names);
-    CHECK_LT(0, count);
-    if (count > 1) {
-        return config__refuse(
-            loader, "initial-cluster", ERR_UNSUPPORTED,
-            "it has %zu members (%.100s); clusters of several come with a "
-            "later version, and to run alone in place of one would be wrong. "
-            "Give this member only, or leave the flag out",
-            count, names);
-    }
-    if (strcmp(names, config->name) != 0) {
-        return config__refuse(loader, "initial-cluster", ERR_INVALID,
-                              "its member is \"%.60s\", but this one's "
-                              "--name is \"%.60s\"",
-                              names, config->name);
-    }
-    return match_urls(loader);
-}
-
-static enum err check_cluster(struct config_loader *loader)
-{
-    struct config *config = loader->config;
-    config->initial_cluster_existing =
-        strcmp(config__text(loader, "initial-cluster-state"), "existing") == 0;
-    if (config__is_given(loader, "initial-cluster")) {
-        return check_given_cluster(loader,
-                                   config__text(loader, "initial-cluster"));
-    }
-    const struct config_urls *urls = &config->initial_advertise_peer_urls;
-    struct config_cluster *cluster = &config->initial_cluster;
-    cluster->at =
-        arena_alloc(&config->arena, urls->count * sizeof *cluster->at);
-    cluster->count = urls->count;
-    for (size_t i = 0; i < urls->count; i++) {
-        cluster->at[i] =
-            (struct config_peer){.name = config->name, .url = urls->at[i]};
     }
     return ERR_OK;
 }
@@ -278,6 +161,9 @@ static void fill_zeros(struct config *config)
     if (config->backend_batch_limit == 0) {
         config->backend_batch_limit = LIMIT_FLUSH_REVISIONS;
     }
+    if (config->snapshot_catchup_entries == 0) {
+        config->snapshot_catchup_entries = CATCH_UP_ENTRIES;
+    }
 }
 
 enum err config__check(struct config_loader *loader)
@@ -290,7 +176,7 @@ enum err config__check(struct config_loader *loader)
                                                                 : LOG_TEXT;
     enum err err = check_name(loader);
     if (!err) {
-        err = check_cluster(loader);
+        err = config__check_cluster(loader);
     }
     if (!err) {
         err = check_election(loader);

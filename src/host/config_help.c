@@ -112,6 +112,9 @@ static const char usage[] =
     "  etched --name one --data-dir /var/lib/etched\n"
     "  etched --listen-client-urls http://0.0.0.0:2379 \\\n"
     "         --advertise-client-urls http://10.0.0.1:2379\n"
+    "  etched --name b --initial-advertise-peer-urls http://10.0.0.2:2380 \\\n"
+    "         --listen-peer-urls http://10.0.0.2:2380 --initial-cluster \\\n"
+    "         a=http://10.0.0.1:2380,b=http://10.0.0.2:2380,...\n"
     "  etched -addr 127.0.0.1:4001 -f       as with etcd 0.4\n"
     "  ETCHED_DATA_DIR=/data etched --config-file /etc/etched.yml\n"
     "\n"
@@ -138,8 +141,6 @@ void config_help(struct buf *out)
                  "Accepted with a warning; without effect here:");
     append_names(out, STATUS_TLS,
                  "Refused, as TLS comes with a later version:");
-    append_names(out, STATUS_ALONE,
-                 "Refused, as several members come with a later version:");
 }
 
 void config_version(struct buf *out)
@@ -201,8 +202,6 @@ static const char *status_words(enum config_status status)
         return "no effect";
     case STATUS_TLS:
         return "refused (TLS)";
-    case STATUS_ALONE:
-        return "refused (several members)";
     }
     UNREACHABLE();
 }
@@ -287,9 +286,10 @@ static const char preface[] =
     "does not start with it, since serving plain text where TLS is asked for\n"
     "would be wrong. A value that equals the default makes no warning.\n"
     "\n"
-    "*refused (several members)*, and more than one member in\n"
-    "`--initial-cluster`: the same, since a store of its own in place of a\n"
-    "cluster's member would be wrong.\n"
+    "How a member finds its cluster is told by one of `--initial-cluster`,\n"
+    "`--discovery`, `--discovery-srv` and 0.4's `--peers`; `docs/cluster.md`\n"
+    "has the whole story. A member that has data needs none of them and\n"
+    "doesn't look at them.\n"
     "\n"
     "`--addr` and `--bind-addr` are 0.4's words for `--advertise-client-urls`\n"
     "and `--listen-client-urls` (`--peer-addr` and `--peer-bind-addr` for the\n"

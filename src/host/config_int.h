@@ -10,6 +10,7 @@
  *   config_value.c  from text to typed fields
  *   config_url.c    URLs, host:port, initial-cluster
  *   config_check.c  what follows from several flags, and what is refused
+ *   config_cluster.c  how the member finds the others, and 0.4's cluster
  *   config_addr.c   the four lists of URLs, from 3.x's flags and 0.4's
  *   config_help.c   the table as --help and as docs/configuration.md
  */
@@ -24,7 +25,7 @@ enum config_kind {
     KIND_BOOL,        /* bool; Go's words: true, t, 1, ... */
     KIND_INT,         /* int64_t, between min and max */
     KIND_INT32,       /* int, the same */
-    KIND_SECONDS,     /* a number of seconds, no field */
+    KIND_SECONDS,     /* int64_t nanoseconds; a number of seconds: "2.5" */
     KIND_DURATION,    /* int64_t nanoseconds; Go's "1m30s" */
     KIND_DURATION_MS, /* int64_t milliseconds; Go's "100ms" */
     KIND_STRING,      /* const char * */
@@ -38,7 +39,6 @@ enum config_status {
     STATUS_LATER,     /* accepted; its feature comes with a later version */
     STATUS_NO_EFFECT, /* accepted; there is nothing here for it to do */
     STATUS_TLS,       /* refused as long as TLS isn't served */
-    STATUS_ALONE,     /* refused as long as a member is always alone */
 };
 
 enum config_group {
@@ -155,6 +155,8 @@ enum err config__read_env_lines(struct config_loader *loader,
 enum err config__apply(struct config_loader *loader) MUST_USE;
 enum err config__resolve_addresses(struct config_loader *loader) MUST_USE;
 enum err config__check(struct config_loader *loader) MUST_USE;
+/* A part of that. Needs: the name is checked. */
+enum err config__check_cluster(struct config_loader *loader) MUST_USE;
 
 /* ---- values ------------------------------------------------------------ */
 
@@ -165,20 +167,20 @@ bool config__is_true(const struct config_loader *loader, const char *name);
 /* The part up to the next comma, without blanks around it. */
 bool config__next_part(struct slice *rest, struct slice *part);
 /* Errors, all: ERR_INVALID with a note that quotes the text. */
-enum err config__parse_list(struct config *config, const char *text,
+enum err config__parse_list(struct arena *arena, const char *text,
                             struct config_list *out) MUST_USE;
-enum err config__parse_url(struct config *config, struct slice text,
+enum err config__parse_url(struct arena *arena, struct slice text,
                            struct config_url *out) MUST_USE;
-enum err config__parse_urls(struct config *config, const char *text,
+enum err config__parse_urls(struct arena *arena, const char *text,
                             struct config_urls *out) MUST_USE;
-enum err config__parse_cluster(struct config *config, const char *text,
+enum err config__parse_cluster(struct arena *arena, const char *text,
                                struct config_cluster *out) MUST_USE;
 /* 0.4's [host][:port]: what is missing comes from `host` and `port`; NULL or
  * -1 when it may not be. */
-enum err config__parse_address(struct config *config, const char *text,
+enum err config__parse_address(struct arena *arena, const char *text,
                                const char *host, int port,
                                struct config_url *out) MUST_USE;
-struct config_url config__make_url(struct config *config, bool tls,
+struct config_url config__make_url(struct arena *arena, bool tls,
                                    const char *host, int port);
 bool config__is_ip(const char *host);
 /* 0.0.0.0 and ::, which mean "every address of this machine". */

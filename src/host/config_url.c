@@ -39,7 +39,7 @@ bool config__is_any_ip(const char *host)
            memcmp(address, &any, sizeof any) == 0;
 }
 
-struct config_url config__make_url(struct config *config, bool tls,
+struct config_url config__make_url(struct arena *arena, bool tls,
                                    const char *host, int port)
 {
     CHECK(port >= 0 && port <= 65535);
@@ -48,9 +48,8 @@ struct config_url config__make_url(struct config *config, bool tls,
         .tls = tls,
         .host = host,
         .port = port,
-        .text = arena_printf(&config->arena, "%s://%s%s%s:%d",
-                             tls ? "https" : "http", is_ip6 ? "[" : "", host,
-                             is_ip6 ? "]" : "", port),
+        .text = arena_printf(arena, "%s://%s%s%s:%d", tls ? "https" : "http",
+                             is_ip6 ? "[" : "", host, is_ip6 ? "]" : "", port),
     };
 }
 
@@ -123,21 +122,19 @@ static bool take_prefix(struct slice *text, const char *prefix)
     return true;
 }
 
-static enum err parse_unix(struct config *config, struct slice whole,
+static enum err parse_unix(struct arena *arena, struct slice whole,
                            struct slice path, bool tls, struct config_url *out)
 {
     if (path.size == 0) {
         return err_set(ERR_INVALID, "\"%.*s\" has no path", (int)whole.size,
                        whole.at);
     }
-    const char *host =
-        arena_printf(&config->arena, "%.*s", (int)path.size, path.at);
+    const char *host = arena_printf(arena, "%.*s", (int)path.size, path.at);
     *out = (struct config_url){
         .tls = tls,
         .is_unix = true,
         .host = host,
-        .text = arena_printf(&config->arena, "%s://%s", tls ? "unixs" : "unix",
-                             host),
+        .text = arena_printf(arena, "%s://%s", tls ? "unixs" : "unix", host),
     };
     return ERR_OK;
 }
@@ -152,7 +149,7 @@ static bool has_any(struct slice text, const char *bytes)
     return false;
 }
 
-static enum err parse_net(struct config *config, struct slice whole,
+static enum err parse_net(struct arena *arena, struct slice whole,
                           struct slice rest, bool tls, struct config_url *out)
 {
     int shown = (int)whole.size;
@@ -174,7 +171,7 @@ static enum err parse_net(struct config *config, struct slice whole,
         return err_set(ERR_INVALID, "\"%.*s\" has no port", shown, whole.at);
     }
     const char *host =
-        arena_printf(&config->arena, "%.*s", (int)host_text.size, host_text.at);
+        arena_printf(arena, "%.*s", (int)host_text.size, host_text.at);
     if (!is_host(host)) {
         return err_set(ERR_INVALID, "\"%.*s\" has no valid host", shown,
                        whole.at);
@@ -182,28 +179,28 @@ static enum err parse_net(struct config *config, struct slice whole,
     int port = 0;
     enum err err = parse_port(port_text, whole, &port);
     if (!err) {
-        *out = config__make_url(config, tls, host, port);
+        *out = config__make_url(arena, tls, host, port);
     }
     return err;
 }
 
-enum err config__parse_url(struct config *config, struct slice text,
+enum err config__parse_url(struct arena *arena, struct slice text,
                            struct config_url *out)
 {
     struct slice rest = text;
     /* What is quoted in a note shouldn't crowd out the reason. */
     struct slice whole = slice_of(text.at, text.size < 120 ? text.size : 120);
     if (take_prefix(&rest, "http://")) {
-        return parse_net(config, whole, rest, false, out);
+        return parse_net(arena, whole, rest, false, out);
     }
     if (take_prefix(&rest, "https://")) {
-        return parse_net(config, whole, rest, true, out);
+        return parse_net(arena, whole, rest, true, out);
     }
     if (take_prefix(&rest, "unix://")) {
-        return parse_unix(config, whole, rest, false, out);
+        return parse_unix(arena, whole, rest, false, out);
     }
     if (take_prefix(&rest, "unixs://")) {
-        return parse_unix(config, whole, rest, true, out);
+        return parse_unix(arena, whole, rest, true, out);
     }
     return err_set(ERR_INVALID,
                    "\"%.*s\" does not begin with http://, https://, unix:// "
@@ -211,18 +208,18 @@ enum err config__parse_url(struct config *config, struct slice text,
                    (int)whole.size, whole.at);
 }
 
-enum err config__parse_urls(struct config *config, const char *text,
+enum err config__parse_urls(struct arena *arena, const char *text,
                             struct config_urls *out)
 {
     struct config_list list;
-    enum err err = config__parse_list(config, text, &list);
+    enum err err = config__parse_list(arena, text, &list);
     if (err) {
         return err;
     }
     *out = (struct config_urls){
-        .at = arena_alloc(&config->arena, (list.count + 1) * sizeof *out->at)};
+        .at = arena_alloc(arena, (list.count + 1) * sizeof *out->at)};
     for (size_t i = 0; i < list.count; i++) {
-        err = config__parse_url(config, slice_str(list.at[i]), &out->at[i]);
+        err = config__parse_url(arena, slice_str(list.at[i]), &out->at[i]);
         if (err) {
             return err;
         }
@@ -233,16 +230,16 @@ enum err config__parse_urls(struct config *config, const char *text,
 
 /* ---- what else has addresses in it ------------------------------------- */
 
-enum err config__parse_cluster(struct config *config, const char *text,
+enum err config__parse_cluster(struct arena *arena, const char *text,
                                struct config_cluster *out)
 {
     struct config_list list;
-    enum err err = config__parse_list(config, text, &list);
+    enum err err = config__parse_list(arena, text, &list);
     if (err) {
         return err;
     }
     *out = (struct config_cluster){
-        .at = arena_alloc(&config->arena, (list.count + 1) * sizeof *out->at)};
+        .at = arena_alloc(arena, (list.count + 1) * sizeof *out->at)};
     for (size_t i = 0; i < list.count; i++) {
         struct slice part = slice_str(list.at[i]);
         ptrdiff_t equals = slice_find(part, '=');
@@ -251,10 +248,9 @@ enum err config__parse_cluster(struct config *config, const char *text,
                            list.at[i]);
         }
         size_t size = (size_t)equals;
-        out->at[i].name =
-            arena_printf(&config->arena, "%.*s", (int)size, part.at);
+        out->at[i].name = arena_printf(arena, "%.*s", (int)size, part.at);
         err = config__parse_url(
-            config, slice_of(part.at + size + 1, part.size - size - 1),
+            arena, slice_of(part.at + size + 1, part.size - size - 1),
             &out->at[i].url);
         if (err) {
             return err;
@@ -264,12 +260,12 @@ enum err config__parse_cluster(struct config *config, const char *text,
     return ERR_OK;
 }
 
-enum err config__parse_address(struct config *config, const char *text,
+enum err config__parse_address(struct arena *arena, const char *text,
                                const char *host, int port,
                                struct config_url *out)
 {
     if (strstr(text, "://")) {
-        return config__parse_url(config, slice_str(text), out);
+        return config__parse_url(arena, slice_str(text), out);
     }
     struct slice whole = slice_str(text);
     whole.size = whole.size < 120 ? whole.size : 120;
@@ -280,8 +276,7 @@ enum err config__parse_address(struct config *config, const char *text,
                        (int)whole.size, whole.at);
     }
     if (host_text.size) {
-        host = arena_printf(&config->arena, "%.*s", (int)host_text.size,
-                            host_text.at);
+        host = arena_printf(arena, "%.*s", (int)host_text.size, host_text.at);
     }
     if (!host || !is_host(host)) {
         return err_set(ERR_INVALID, "\"%.*s\" has no valid host",
@@ -293,6 +288,6 @@ enum err config__parse_address(struct config *config, const char *text,
             return err;
         }
     }
-    *out = config__make_url(config, false, host, port);
+    *out = config__make_url(arena, false, host, port);
     return ERR_OK;
 }

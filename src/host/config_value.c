@@ -101,7 +101,7 @@ bool config__next_part(struct slice *rest, struct slice *part)
     return true;
 }
 
-enum err config__parse_list(struct config *config, const char *text,
+enum err config__parse_list(struct arena *arena, const char *text,
                             struct config_list *out)
 {
     size_t count_max = 1;
@@ -109,7 +109,7 @@ enum err config__parse_list(struct config *config, const char *text,
         count_max += *at == ',';
     }
     *out = (struct config_list){
-        .at = arena_alloc(&config->arena, count_max * sizeof *out->at)};
+        .at = arena_alloc(arena, count_max * sizeof *out->at)};
     struct slice rest = *text ? slice_str(text) : slice_of(NULL, 0);
     struct slice part;
     while (config__next_part(&rest, &part)) {
@@ -118,7 +118,7 @@ enum err config__parse_list(struct config *config, const char *text,
         }
         CHECK_LT(out->count, count_max);
         out->at[out->count++] =
-            arena_printf(&config->arena, "%.*s", (int)part.size, part.at);
+            arena_printf(arena, "%.*s", (int)part.size, part.at);
     }
     return ERR_OK;
 }
@@ -235,13 +235,13 @@ static enum err store_list(struct config_loader *loader,
     enum err err;
     if (flag->kind == KIND_LIST) {
         struct config_list list;
-        err = config__parse_list(loader->config, text, &list);
+        err = config__parse_list(&loader->config->arena, text, &list);
         if (!err && flag->has_field) {
             *(struct config_list *)field_of(loader->config, flag) = list;
         }
     } else {
         struct config_urls urls;
-        err = config__parse_urls(loader->config, text, &urls);
+        err = config__parse_urls(&loader->config->arena, text, &urls);
         if (!err && flag->has_field) {
             *(struct config_urls *)field_of(loader->config, flag) = urls;
         }
@@ -337,11 +337,6 @@ static enum err judge(struct config_loader *loader,
             "TLS comes with a later version; to serve plain text where TLS "
             "is asked for would be wrong, so leave it out or put a proxy "
             "that speaks TLS in front");
-    case STATUS_ALONE:
-        return config__refuse(
-            loader, flag->name, ERR_UNSUPPORTED,
-            "it comes with a later version, and to run as a store of its own "
-            "instead would be wrong; leave it out");
     }
     return ERR_OK;
 }

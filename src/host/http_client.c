@@ -29,6 +29,7 @@ struct http_client {
     char *username;
     char *password;
     char *user_agent;
+    char *proxy;
     int stop_fd;
 };
 
@@ -174,6 +175,7 @@ enum err http_client_open(const struct http_client_options *options,
         client->password =
             mem_strdup(options->password ? options->password : "");
     client->user_agent = copy_or_null(options->user_agent);
+    client->proxy = copy_or_null(options->proxy);
     client->stop_fd = options->stop_fd;
     /* Counted inside: each open has its cleanup in close. */
     CHECK(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
@@ -204,6 +206,7 @@ void http_client_close(struct http_client *client)
         explicit_bzero(client->password, strlen(client->password));
     mem_free(client->password);
     mem_free(client->user_agent);
+    mem_free(client->proxy);
     mem_free(client);
 }
 
@@ -299,10 +302,16 @@ static void authority_of_url(const char *url, char *out, size_t size)
                  is_tls ? "443" : "80");
 }
 
-static void set_proxy(CURL *easy, const char *url)
+/* One that was asked for is for all, loopback too. */
+static void set_proxy(CURL *easy, const char *wanted, const char *url)
 {
     const char *proxy = getenv("HTTP_PROXY");
 
+    if (wanted) {
+        curl_easy_setopt(easy, CURLOPT_PROXY, wanted);
+        curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+        return;
+    }
     if (http_client_is_loopback(host_of_url(slice_str(url)))) {
         curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
         return;
@@ -387,7 +396,7 @@ static void set_up(struct transfer *transfer)
     set_method(easy, request);
     set_security(client);
     set_headers(transfer);
-    set_proxy(easy, request->url);
+    set_proxy(easy, client->proxy, request->url);
 }
 
 /* How long poll may sleep: to the nearer of the two deadlines. */

@@ -34,6 +34,7 @@ struct http_client_options {
     const char *username; /* NULL: none; sent as basic authentication */
     const char *password;
     const char *user_agent;
+    const char *proxy; /* NULL: as the environment says */
     /* When this descriptor becomes readable, whatever is under way ends with
      * HTTP_CLIENT_STOPPED (the end of a self-pipe that a signal handler
      * writes to). -1: none. */

@@ -10,10 +10,14 @@
 #include "host/io_int.h"
 
 /* What is posted to a thread's inbox beside answers. */
+enum post_kind { POST_SOCKET, POST_COMMITS, POST_JUMP };
+
 struct post {
     struct queue_link link;
-    int fd; /* >= 0: a socket; -1: commits */
+    enum post_kind kind;
+    int fd;
     bool is_peer_port;
+    revision newest; /* POST_JUMP */
     size_t count;
     struct mvcc_commit *commits[];
 };
@@ -34,9 +38,21 @@ static void push(struct io_thread *io, struct queue *queue,
     atomic_store_explicit(&io->posted, true, memory_order_release);
 }
 
-void io_thread_post_answer(struct io_thread *io, struct node_request *request)
+void io_thread_post_answer(struct io_thread *io, struct queue_link *answer)
 {
-    push(io, &io->answers, &request->link);
+    push(io, &io->answers, answer);
+}
+
+static struct post *new_post(enum post_kind kind, size_t count)
+{
+    struct post *post =
+        mem_alloc(sizeof(*post) + count * sizeof(post->commits[0]));
+    post->kind = kind;
+    post->fd = -1;
+    post->is_peer_port = false;
+    post->newest = 0;
+    post->count = count;
+    return post;
 }
 
 void io_thread_post_commits(struct io_thread *io,
@@ -45,23 +61,26 @@ void io_thread_post_commits(struct io_thread *io,
     if (!atomic_load(&io->watching)) {
         return;
     }
-    struct post *post =
-        mem_alloc(sizeof(*post) + count * sizeof(post->commits[0]));
-    post->fd = -1;
-    post->count = count;
+    struct post *post = new_post(POST_COMMITS, count);
     for (size_t i = 0; i < count; i++) {
         post->commits[i] = mvcc_commit_ref(commits[i]);
     }
     push(io, &io->posts, &post->link);
 }
 
+void io_thread_post_jump(struct io_thread *io, revision newest)
+{
+    struct post *post = new_post(POST_JUMP, 0);
+    post->newest = newest;
+    push(io, &io->posts, &post->link);
+}
+
 void io_thread_adopt(struct io_thread *io, int fd, bool is_peer_port)
 {
-    struct post *post = mem_alloc(sizeof(*post));
+    struct post *post = new_post(POST_SOCKET, 0);
     CHECK(fd >= 0);
     post->fd = fd;
     post->is_peer_port = is_peer_port;
-    post->count = 0;
     push(io, &io->posts, &post->link);
     io_thread_wake(io);
 }
@@ -93,20 +112,26 @@ static void take_answers(struct io_thread *io)
     struct queue_link *link = queue_take_all(&io->answers);
     while (link != NULL) {
         struct queue_link *next = link->next;
-        api_answer(io->api, CONTAINER_OF(link, struct node_request, link));
+        api_answer(io->api, link);
         link = next;
     }
 }
 
 static void take_post(struct io_thread *io, struct post *post)
 {
-    if (post->fd >= 0) {
+    switch (post->kind) {
+    case POST_SOCKET:
         connection__open(io, post->fd, post->is_peer_port);
-    } else {
+        break;
+    case POST_COMMITS:
         api_commits(io->api, post->commits, post->count);
         for (size_t i = 0; i < post->count; i++) {
             mvcc_commit_unref(post->commits[i]);
         }
+        break;
+    case POST_JUMP:
+        api_jump(io->api, post->newest);
+        break;
     }
     mem_free(post);
 }
@@ -164,7 +189,8 @@ static void run_submitted(struct io_thread *io)
     }
 }
 
-/* Where many write, it is the core thread that needs the processor. */
+/* Where many write, it is the core thread that needs the processor; in a
+ * cluster the other members may be on this machine too. */
 static bool lingers(struct io_thread *io)
 {
     uint64_t now_ns = uv_hrtime();
@@ -172,7 +198,8 @@ static bool lingers(struct io_thread *io)
         io->active = false;
         io->awake_until_ns = now_ns + (uint64_t)io->config.linger_ns;
     }
-    return io->many == 0 && now_ns < io->awake_until_ns;
+    return io->many == 0 && now_ns < io->awake_until_ns &&
+           node_reads_are_current(io->config.shared->node);
 }
 
 static void on_wake(uv_async_t *wake)
@@ -249,9 +276,9 @@ static void on_peer_request(struct http_server *server,
                      exchange);
 }
 
-static void on_answer(void *context, struct node_request *request)
+static void on_answer(void *context, struct queue_link *answer)
 {
-    io_thread_post_answer(context, request);
+    io_thread_post_answer(context, answer);
 }
 
 static void on_watching(void *context, bool watching)

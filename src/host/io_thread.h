@@ -49,12 +49,15 @@ bool io_thread_defer_submitted(void);
 
 /* A connected socket, which is the thread's from now on. */
 void io_thread_adopt(struct io_thread *io, int fd, bool is_peer_port);
-/* A write's answer. Seen after the next io_thread_wake. */
-void io_thread_post_answer(struct io_thread *io, struct node_request *request);
+/* What the node decided of a write, a read or a change. Seen after the next
+ * io_thread_wake. */
+void io_thread_post_answer(struct io_thread *io, struct queue_link *answer);
 /* Commits, if the thread has watchers; references are taken. Seen after the
  * next io_thread_wake. */
 void io_thread_post_commits(struct io_thread *io,
                             struct mvcc_commit *const *commits, size_t count);
+/* A snapshot has taken the store's place; in order with the commits. */
+void io_thread_post_jump(struct io_thread *io, revision newest);
 /* Wakes the thread if something was posted. */
 void io_thread_wake(struct io_thread *io);
 

@@ -227,6 +227,20 @@ static enum err del(struct kv *kv, struct kv_txn *txn, kv_table table,
     return txn->broken;
 }
 
+/* LMDB lists all the pages as ONE entry of its tree of free pages, so that
+ * whoever takes some of them later rewrites what is left of the entry. Hence
+ * kv.h's advice about large tables. */
+static enum err clear(struct kv *kv, struct kv_txn *txn, kv_table table)
+{
+    CHECK_LT(table, KV_TABLES_MAX);
+    CHECK(txn->writes && txn->broken == ERR_OK);
+    struct kv_lmdb *lmdb = kv_lmdb__of(kv);
+    int number = mdb_drop(txn->mdb, lmdb->dbis[table], 0);
+    if (number)
+        txn->broken = kv_lmdb__error(lmdb, "clear", number);
+    return txn->broken;
+}
+
 /* ---- cursors ------------------------------------------------------------- */
 
 static enum err cursor_open(struct kv *kv, struct kv_txn *txn, kv_table table,
@@ -312,6 +326,7 @@ static const struct kv_ops ops = {
     .put = put,
     .append = append,
     .del = del,
+    .clear = clear,
     .cursor_open = cursor_open,
     .cursor_close = cursor_close,
     .cursor_seek = cursor_seek,

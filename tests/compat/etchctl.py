@@ -385,6 +385,13 @@ CLUSTER = [
     Case("cluster-health", "cluster-health"),
     Case("cluster-health of nobody", "--endpoints DEAD cluster-health",
          endpoint=False),
+    Case("member add without words", "member add"),
+    Case("member add without an address", "member add x"),
+    Case("member add with no address", "member add x y", err="any"),
+    Case("member remove without words", "member remove"),
+    Case("member remove of none", "member remove 99"),
+    Case("member update without words", "member update"),
+    Case("member update of none", "member update 99 http://127.0.0.1:1"),
     Case("all are healthy", "--endpoints FAKE/members=healthy+well "
          "cluster-health", endpoint=False),
     Case("one is sick", "--endpoints FAKE/members=healthy+sick "
@@ -588,8 +595,6 @@ OURS = [
     Ours("an empty endpoint", "--endpoints ENDPOINT,,DEAD get /there", 1,
          "an endpoint is empty", endpoint=False),
     Ours("auth comes later", "auth enable", 1, "comes with a later version"),
-    Ours("member add comes later", "member add a http://127.0.0.1:1", 1,
-         "comes with a later version"),
     Ours("backup comes later", "backup --data-dir x", 1,
          "comes with a later version"),
     Ours("import comes later", "import", 1, "comes with a later version"),

@@ -474,7 +474,7 @@ def drop_ttl(node):
 
 def log_as_json(folder):
     with Server(folder, "--log-format", "json", "--logger", "zap",
-                "--log-outputs", "stderr", "--cluster-active-size", "5",
+                "--log-outputs", "stderr", "--max-snapshots", "7",
                 "--name", 'a "näme"', start=False) as server:
         at = server.flags.index("--initial-cluster")
         del server.flags[at:at + 2]

@@ -75,10 +75,11 @@ static enum err send_once(const struct cluster *cluster,
 {
     static const char *const form[] = {
         "Content-Type: application/x-www-form-urlencoded"};
+    static const char *const json[] = {"Content-Type: application/json"};
     struct http_client_request http = {
         .method = request->method,
         .url = url,
-        .headers = form,
+        .headers = request->is_json ? json : form,
         .header_count = request->has_body ? 1 : 0,
         .body = request->body,
         .has_body = request->has_body,

@@ -33,6 +33,7 @@ struct cluster_request {
     const char *path; /* with its query */
     struct slice body;
     bool has_body;
+    bool is_json; /* the body; else a form */
     /* Not sent to a second endpoint: the first may have done it. */
     bool is_one_shot;
     bool is_wait; /* a watch: neither time-out applies */

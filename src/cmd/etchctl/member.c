@@ -1,7 +1,7 @@
 /* member: the members of the cluster. */
 #include <stdio.h>
 
-#include "cmd/etchctl/later.h"
+#include "cmd/etchctl/member_change.h"
 #include "cmd/etchctl/member_list.h"
 #include "cmd/etchctl/session.h"
 
@@ -63,21 +63,14 @@ static const struct command list = {
     .summary = "list the members of the cluster",
     .run = run_list,
 };
-static const struct command add =
-    LATER("add", NULL, "<name> <peerURL>", "add a member to the cluster");
-static const struct command remove_one =
-    LATER("remove", NULL, "<memberID>", "remove a member from the cluster");
-static const struct command update =
-    LATER("update", NULL, "<memberID> <peerURLs>",
-          "change the peer URLs of a member");
-
-static const struct command *const subcommands[] = {&list, &add, &remove_one,
-                                                    &update, NULL};
+static const struct command *const subcommands[] = {
+    &list, &command_member_add, &command_member_remove, &command_member_update,
+    NULL};
 
 const struct command command_member = {
     .name = "member",
     .family = "Cluster",
     .arguments = "<command>",
-    .summary = "list the members of the cluster",
+    .summary = "list, add, remove and change the members of the cluster",
     .subcommands = subcommands,
 };

@@ -212,6 +212,35 @@ bool session_keys(struct session *session, struct keys_request *request,
     return good;
 }
 
+static struct slice keep(struct session *session, const struct buf *body)
+{
+    return slice_of(
+        arena_dup(session->arena, body->at ? body->at : "", body->size),
+        body->size);
+}
+
+bool session_send_json(struct session *session, const char *method,
+                       const char *path, struct slice json, int *status,
+                       struct slice *body)
+{
+    struct http_client_response http = {0};
+    struct cluster_request request = {.method = method,
+                                      .path = path,
+                                      .body = json,
+                                      .has_body = json.size > 0,
+                                      .is_json = true,
+                                      .is_one_shot = true};
+    bool good =
+        cluster_do(&session->cluster, &request, &http, &session->failure);
+
+    if (good) {
+        *status = http.status;
+        *body = keep(session, &http.body);
+    }
+    http_client_response_deinit(&http);
+    return good;
+}
+
 bool session_get(struct session *session, const char *path, struct slice *body)
 {
     struct http_client_response http = {0};
@@ -225,10 +254,7 @@ bool session_get(struct session *session, const char *path, struct slice *body)
         good = false;
     }
     if (good)
-        *body =
-            slice_of(arena_dup(session->arena, http.body.at ? http.body.at : "",
-                               http.body.size),
-                     http.body.size);
+        *body = keep(session, &http.body);
     http_client_response_deinit(&http);
     return good;
 }

@@ -62,6 +62,11 @@ bool session_keys(struct session *session, struct keys_request *request,
 /* From now on --total-timeout runs (for /v2/keys it does so anyway). */
 void session_start_deadline(struct session *session);
 
+/* A request of another path with a JSON body (size 0: none), once, whatever
+ * it is answered; the answer's body lives in the arena. */
+bool session_send_json(struct session *session, const char *method,
+                       const char *path, struct slice json, int *status,
+                       struct slice *body) MUST_USE;
 /* A GET of another path; the answer's body lives in the arena.
  * Errors: false for anything but 200, with the failure set. */
 bool session_get(struct session *session, const char *path,

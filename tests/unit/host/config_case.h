@@ -72,7 +72,7 @@ static enum err load_case(struct arena *arena, struct config *config,
 
 /* ---- a configuration in words ------------------------------------------ */
 
-enum { FIELDS_MAX = 64 };
+enum { FIELDS_MAX = 96 };
 
 struct description {
     struct arena *arena;
@@ -157,9 +157,32 @@ static void describe_cluster(struct description *to, const struct config *c)
     add_text(to, "token", c->initial_cluster_token);
     add_number(to, "existing", c->initial_cluster_existing);
     add_text(to, "discovery", c->discovery);
+    add_number(to, "fallback", c->discovery_fallback_proxy);
+    add_text(to, "discovery_proxy", c->discovery_proxy);
+    add_text(to, "srv", c->discovery_srv);
+    add_text(to, "srv_name", c->discovery_srv_name);
+    add_urls(to, "peers", &c->peers);
+    add_number(to, "retry_attempts", c->max_retry_attempts);
+    add_number(to, "retry_ns", c->retry_interval_ns);
+    add_number(to, "active_size", c->cluster_active_size);
+    add_number(to, "remove_ns", c->cluster_remove_delay_ns);
+    add_number(to, "sync_ns", c->cluster_sync_interval_ns);
+    add_number(to, "strict", c->strict_reconfig_check);
+    add_number(to, "pre_vote", c->pre_vote);
+    add_number(to, "catch_up", c->snapshot_catchup_entries);
     add_number(to, "compaction", c->auto_compaction_mode);
     add_number(to, "period", c->auto_compaction_period_ns);
     add_number(to, "revisions", c->auto_compaction_revisions);
+}
+
+static void describe_proxy(struct description *to, const struct config *c)
+{
+    add_number(to, "proxy", c->proxy);
+    add_number(to, "failure_wait", c->proxy_failure_wait_ms);
+    add_number(to, "refresh", c->proxy_refresh_interval_ms);
+    add_number(to, "dial", c->proxy_dial_timeout_ms);
+    add_number(to, "write", c->proxy_write_timeout_ms);
+    add_number(to, "read", c->proxy_read_timeout_ms);
 }
 
 static void describe_rest(struct description *to, const struct config *c)
@@ -184,6 +207,7 @@ static void describe(struct description *to, const struct config *config)
 {
     describe_member(to, config);
     describe_cluster(to, config);
+    describe_proxy(to, config);
     describe_rest(to, config);
 }
 

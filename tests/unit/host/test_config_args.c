@@ -10,9 +10,6 @@
 #define NAME_X "name=x data_dir=x.etcd initial_cluster=x@http://localhost:2380"
 #define LATER \
     ": accepted, but it comes with a later version and has no effect yet"
-#define ALONE                                                            \
-    ": it comes with a later version, and to run as a store of its own " \
-    "instead would be wrong; leave it out"
 #define NO_EFFECT ": accepted for compatibility; it has no effect here"
 
 static void nothing_given_serves_localhost(void **state)
@@ -117,11 +114,14 @@ static void the_seeds_command_lines_work(void **state)
         {.args = "-v", .wanted = "log_level=debug"},
         {.args = "-vv", .wanted = "log_level=debug"},
         {.args = "-discovery=http://e.example/v2/keys/x",
-         .wanted = "discovery=http://e.example/v2/keys/x ! --discovery" LATER},
-        {.args = "-peers-file=/p", .wanted = "UNSUPPORTED: --peers-file" ALONE},
+         .wanted = "discovery=http://e.example/v2/keys/x"},
+        {.args = "-peers-file=/p",
+         .path = "/p",
+         .file = "10.0.0.1:7001\n10.0.0.2:7001\n",
+         .wanted = "peers=http://10.0.0.1:7001,http://10.0.0.2:7001"},
         {.args = "-peers=10.0.0.1:7001,10.0.0.2:7001",
-         .wanted = "UNSUPPORTED: --peers" ALONE},
-        {.args = "--proxy on", .wanted = "UNSUPPORTED: --proxy" ALONE},
+         .wanted = "peers=http://10.0.0.1:7001,http://10.0.0.2:7001"},
+        {.args = "--proxy on", .wanted = "proxy=2"},
         {.args = "-addr=127.0.0.1:4001",
          .wanted = "listen_client=http://127.0.0.1:4001 "
                    "advertise_client=http://127.0.0.1:4001"},
@@ -136,18 +136,14 @@ static void the_seeds_command_lines_work(void **state)
          .wanted = "heartbeat=50 election=500"},
         {.args = "-max-result-buffer 2048",
          .wanted = "! --max-result-buffer" NO_EFFECT},
-        {.args = "-max-retry-attempts 5",
-         .wanted = "! --max-retry-attempts" LATER},
-        {.args = "-retry-interval 2.5", .wanted = "! --retry-interval" LATER},
+        {.args = "-max-retry-attempts 5", .wanted = "retry_attempts=5"},
+        {.args = "-retry-interval 2.5", .wanted = "retry_ns=2500000000"},
         {.args = "-snapshot-count 500",
          .wanted = "! --snapshot-count: accepted for compatibility; it has "
                    "no effect here"},
-        {.args = "-cluster-active-size 5",
-         .wanted = "! --cluster-active-size" LATER},
-        {.args = "-cluster-remove-delay 60",
-         .wanted = "! --cluster-remove-delay" LATER},
-        {.args = "-cluster-sync-interval 1.5",
-         .wanted = "! --cluster-sync-interval" LATER},
+        {.args = "-cluster-active-size 5", .wanted = "active_size=5"},
+        {.args = "-cluster-remove-delay 60", .wanted = "remove_ns=60000000000"},
+        {.args = "-cluster-sync-interval 1.5", .wanted = "sync_ns=1500000000"},
     };
     assert_int_equal(COUNT_FAILURES(cases), 0);
 }
@@ -160,22 +156,27 @@ static void the_seeds_command_lines_work(void **state)
     " --initial-cluster-token etcd-cluster-1 --initial-cluster "           \
     "infra0=http://0.0.0.0:2380,infra1=http://0.0.0.0:2480,"               \
     "infra2=http://0.0.0.0:2580 --initial-cluster-state new"
-#define SEED_REFUSED                                                         \
-    "UNSUPPORTED: --initial-cluster: it has 3 members (infra0, infra1, "     \
-    "infra2); clusters of several come with a later version, and to run "    \
-    "alone in place of one would be wrong. Give this member only, or leave " \
-    "the flag out"
+#define SEED_LIST                                                            \
+    "initial_cluster=infra0@http://0.0.0.0:2380,infra1@http://0.0.0.0:2480," \
+    "infra2@http://0.0.0.0:2580 "
+#define SEED_MEMBER(member, peer, client)                \
+    "name=" member " data_dir=" member                   \
+    ".etcd listen_client=http://0.0.0.0:" client         \
+    " listen_peer=http://0.0.0.0:" peer                  \
+    " advertise_client=http://0.0.0.0:" client           \
+    " advertise_peer=http://0.0.0.0:" peer " " SEED_LIST \
+    "token=etcd-cluster-1"
 
-static void the_seeds_cluster_is_refused_in_words(void **state)
+static void the_seeds_cluster_has_three_members(void **state)
 {
     (void)state;
     static const struct config_case cases[] = {
         {.args = SEED_CLUSTER("infra0", "2380", "2379"),
-         .wanted = SEED_REFUSED},
+         .wanted = SEED_MEMBER("infra0", "2380", "2379")},
         {.args = SEED_CLUSTER("infra1", "2480", "2479"),
-         .wanted = SEED_REFUSED},
+         .wanted = SEED_MEMBER("infra1", "2480", "2479")},
         {.args = SEED_CLUSTER("infra2", "2580", "2579"),
-         .wanted = SEED_REFUSED},
+         .wanted = SEED_MEMBER("infra2", "2580", "2579")},
         /* The same with itself alone. */
         {.args = SEED_CLUSTER(
              "infra0", "2380",
@@ -202,14 +203,18 @@ static void the_oldest_names_work(void **state)
                    "advertise_client=http://127.0.0.1:5001 "
                    "advertise_peer=http://127.0.0.1:8001 "
                    "initial_cluster=default@http://127.0.0.1:8001"},
-        {.args = "-m 1 -r 1 -maxsize 1",
-         .wanted = "! -m" NO_EFFECT " ! -r" LATER " ! --maxsize" LATER},
-        {.args = "-max-cluster-size 3", .wanted = "! --max-cluster-size" LATER},
+        {.args = "-m 1 -r 1 -maxsize 5",
+         .wanted = "retry_attempts=1 active_size=5 ! -m" NO_EFFECT},
+        {.args = "-max-cluster-size 3", .wanted = "active_size=3"},
         {.args = "-snapshotCount 7",
          .wanted = "! --snapshotCount: accepted for compatibility; it has "
                    "no effect here"},
         {.args = "-peer-heartbeat-timeout 60", .wanted = "heartbeat=60"},
-        {.args = "-C 10.0.0.1:7001", .wanted = "UNSUPPORTED: -C" ALONE},
+        {.args = "-C 10.0.0.1:7001", .wanted = "peers=http://10.0.0.1:7001"},
+        {.args = "-CF /p",
+         .path = "/p",
+         .file = "10.0.0.1",
+         .wanted = "peers=http://10.0.0.1:2380"},
         {.args = "-cpuprofile p -trace x -graphite-host h "
                  "-http-read-timeout 10 -http-write-timeout 10.0",
          .wanted =
@@ -409,7 +414,7 @@ int main(void)
         cmocka_unit_test(nothing_given_serves_localhost),
         cmocka_unit_test(a_flag_has_several_forms),
         cmocka_unit_test(the_seeds_command_lines_work),
-        cmocka_unit_test(the_seeds_cluster_is_refused_in_words),
+        cmocka_unit_test(the_seeds_cluster_has_three_members),
         cmocka_unit_test(the_oldest_names_work),
         cmocka_unit_test(flags_of_2_and_3_work),
         cmocka_unit_test(help_and_version_win_over_what_follows),

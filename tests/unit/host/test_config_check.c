@@ -178,12 +178,13 @@ static void clients_are_told_what_is_listened_on(void **state)
     assert_int_equal(COUNT_FAILURES(cases), 0);
 }
 
-static void the_cluster_is_this_member(void **state)
+static void the_cluster_is_what_the_list_says(void **state)
 {
     (void)state;
     static const struct config_case cases[] = {
         {.args = "--initial-cluster default=http://localhost:2380",
          .wanted = ""},
+        /* What others are told comes from the list where nothing else says. */
         {.args = "--initial-cluster default=http://a:1,default=http://b:2",
          .wanted = "advertise_peer=http://a:1,http://b:2 "
                    "initial_cluster=default@http://a:1,default@http://b:2"},
@@ -191,19 +192,31 @@ static void the_cluster_is_this_member(void **state)
                  "--initial-advertise-peer-urls http://a:1",
          .wanted = "name=a data_dir=a.etcd advertise_peer=http://a:1 "
                    "initial_cluster=a@http://a:1"},
+        {.args = "--initial-cluster default=http://a:1,b=http://b:1",
+         .wanted = "advertise_peer=http://a:1 "
+                   "initial_cluster=default@http://a:1,b@http://b:1"},
+        {.args = "--initial-cluster a=http://a:1 --initial-cluster-state "
+                 "existing",
+         .wanted = "initial_cluster=a@http://a:1 existing=1"},
+        /* A name or URLs that don't fit: bootstrap's to say, if there is no
+         * data yet. */
         {.args = "--initial-cluster b=http://a:1",
-         .wanted = "INVALID: --initial-cluster: its member is \"b\", but this "
-                   "one's --name is \"default\""},
+         .wanted = "initial_cluster=b@http://a:1"},
         {.args = "--initial-cluster default=http://a:1 "
                  "--initial-advertise-peer-urls http://b:1",
-         .wanted = "INVALID: --initial-cluster: it has no "
-                   "default=http://b:1, as --initial-advertise-peer-urls "
-                   "says"},
-        {.args = "--initial-cluster default=http://a:1,b=http://b:1",
-         .wanted = "UNSUPPORTED: --initial-cluster: it has 2 members "
-                   "(default, b); clusters of several come with a later "
-                   "version, and to run alone in place of one would be "
-                   "wrong. Give this member only, or leave the flag out"},
+         .wanted = "advertise_peer=http://b:1 "
+                   "initial_cluster=default@http://a:1"},
+        {.args = "--initial-cluster default=http://a:1 -peer-addr 10.0.0.1:1",
+         .wanted = "listen_peer=http://10.0.0.1:1 "
+                   "advertise_peer=http://10.0.0.1:1 "
+                   "initial_cluster=default@http://a:1"},
+        {.args = "--initial-cluster default=https://a:1",
+         .wanted = "advertise_peer=https://a:1 "
+                   "initial_cluster=default@https://a:1"},
+        {.args = "--initial-cluster default=http://a:1,b=https://b:1",
+         .wanted = "UNSUPPORTED: --initial-cluster: \"https://b:1\": TLS comes "
+                   "with a later version; members talk plain text until then, "
+                   "so use http://"},
         {.args = "--initial-cluster http://a:1",
          .wanted = "INVALID: --initial-cluster: \"http://a:1\" is not "
                    "NAME=URL"},
@@ -215,6 +228,127 @@ static void the_cluster_is_this_member(void **state)
                    "http://, https://, unix:// or unixs://"},
         {.env = "ETCD_INITIAL_CLUSTER=,",
          .wanted = "INVALID: ETCD_INITIAL_CLUSTER: \",\" has an empty part"},
+    };
+    assert_int_equal(COUNT_FAILURES(cases), 0);
+}
+
+#define SEVERAL                                                       \
+    ": multiple discovery or bootstrap flags are set; choose one of " \
+    "this and "
+
+static void a_cluster_is_found_in_one_way(void **state)
+{
+    (void)state;
+    static const struct config_case cases[] = {
+        {.args = "--discovery http://d:1/v2/keys/x --discovery-fallback proxy "
+                 "--discovery-proxy http://p:1",
+         .wanted = "discovery=http://d:1/v2/keys/x fallback=1 "
+                   "discovery_proxy=http://p:1"},
+        {.args = "--discovery-srv example.com --discovery-srv-name blue "
+                 "--initial-cluster-state existing",
+         .wanted = "existing=1 srv=example.com srv_name=blue"},
+        {.args =
+             "--discovery http://d:1/x --initial-cluster default=http://a:1",
+         .wanted = "INVALID: --discovery" SEVERAL "--initial-cluster"},
+        {.args = "--discovery-srv example.com",
+         .env = "ETCD_DISCOVERY=http://d:1/x",
+         .wanted = "INVALID: --discovery-srv" SEVERAL "ETCD_DISCOVERY"},
+        {.args = "--peers a:1 --discovery http://d:1/x",
+         .wanted = "INVALID: --peers" SEVERAL "--discovery"},
+        {.args = "--initial-cluster default=http://a:1 -CF /p",
+         .wanted = "INVALID: --CF" SEVERAL "--initial-cluster"},
+        {.args = "--discovery d:1/x",
+         .wanted = "INVALID: --discovery: \"d:1/x\" is not a URL with http:// "
+                   "or https://"},
+        {.args = "--discovery http://d:1/x --initial-cluster-state existing",
+         .wanted = "INVALID: --discovery: it is for a new cluster; to join one "
+                   "that exists give --initial-cluster with its members"},
+        {.args = "--discovery-endpoints http://d:1",
+         .wanted = "UNSUPPORTED: --discovery-endpoints: v3 discovery comes "
+                   "with a later version, and to run as a cluster of one "
+                   "instead would be wrong; use --discovery, --discovery-srv "
+                   "or --initial-cluster"},
+        {.args = "--discovery-fallback member",
+         .wanted = "INVALID: --discovery-fallback: \"member\" is not one of "
+                   "exit|proxy"},
+    };
+    assert_int_equal(COUNT_FAILURES(cases), 0);
+}
+
+static void peers_of_0_4_are_addresses(void **state)
+{
+    (void)state;
+    static const struct config_case cases[] = {
+        {.args = "-peers 10.0.0.1,http://b.example:7001 -peers-file /p",
+         .path = "/p",
+         .file = "# the old ones\n10.0.0.3:1, [::1]:2\r\n\n\tc:3",
+         .wanted = "peers=http://10.0.0.1:2380,http://b.example:7001,"
+                   "http://10.0.0.3:1,http://[::1]:2,http://c:3"},
+        {.args = "-peers-file /p", .path = "/p", .file = "", .wanted = ""},
+        {.args = "-peers-file /p",
+         .path = "/p",
+         .wanted = "PERMISSION: --peers-file: permission denied"},
+        {.args = "-peers-file /p",
+         .path = "/p",
+         .file = "a:1 b:c",
+         .wanted =
+             "INVALID: --peers-file: \"b:c\" has no port from 0 to 65535"},
+        {.args = "-peers https://a:1",
+         .wanted = "UNSUPPORTED: --peers: \"https://a:1\": peers are "
+                   "HOST:PORT, and TLS comes with a later version"},
+        {.args = "-peers-file /p",
+         .path = "/p",
+         .file = "unix:///x",
+         .wanted = "UNSUPPORTED: --peers-file: \"unix:///x\": peers are "
+                   "HOST:PORT, and TLS comes with a later version"},
+    };
+    assert_int_equal(COUNT_FAILURES(cases), 0);
+}
+
+static void too_many_peers_are_refused(void **state)
+{
+    (void)state;
+    char file[1024] = "";
+    for (size_t i = 0; i < 65; i++) {
+        memcpy(file + i * 4, "a:1 ", 5);
+    }
+    const struct config_case cases[] = {
+        {.args = "-peers-file /p",
+         .path = "/p",
+         .file = file,
+         .wanted = "TOO_LARGE: --peers-file: more than 64 peers"}};
+    assert_int_equal(COUNT_FAILURES(cases), 0);
+}
+
+static void a_proxy_and_the_clusters_sizes(void **state)
+{
+    (void)state;
+    static const struct config_case cases[] = {
+        {.args = "--proxy on --proxy-failure-wait 1 --proxy-refresh-interval 2 "
+                 "--proxy-dial-timeout 3 --proxy-write-timeout 4 "
+                 "--proxy-read-timeout 5",
+         .wanted = "proxy=2 failure_wait=1 refresh=2 dial=3 write=4 read=5"},
+        {.args = "--proxy readonly", .wanted = "proxy=1"},
+        {.args = "--proxy off", .wanted = ""},
+        {.args = "--proxy yes",
+         .wanted = "INVALID: --proxy: \"yes\" is not one of off|readonly|on"},
+        {.args = "--cluster-active-size 2 --cluster-remove-delay 0.5 "
+                 "--cluster-sync-interval 0",
+         .wanted =
+             "active_size=3 remove_ns=2000000000 sync_ns=1000000000 "
+             "! --cluster-active-size is raised to 3, the least that there is "
+             "! --cluster-remove-delay is raised to 2, the least that there is "
+             "! --cluster-sync-interval is raised to 1, the least that there "
+             "is"},
+        {.args = "--strict-reconfig-check=false --pre-vote=false "
+                 "--snapshot-catchup-entries 7",
+         .wanted = "strict=0 pre_vote=0 catch_up=7"},
+        {.args = "--snapshot-catchup-entries 0", .wanted = ""},
+        {.args = "--experimental-snapshot-catchup-entries 7",
+         .wanted = "catch_up=7"},
+        {.args = "--retry-interval -1",
+         .wanted = "INVALID: --retry-interval: \"-1\" is not a number of "
+                   "seconds"},
     };
     assert_int_equal(COUNT_FAILURES(cases), 0);
 }
@@ -311,7 +445,11 @@ int main(void)
         cmocka_unit_test(bad_urls_are_refused),
         cmocka_unit_test(addresses_of_0_4_become_urls),
         cmocka_unit_test(clients_are_told_what_is_listened_on),
-        cmocka_unit_test(the_cluster_is_this_member),
+        cmocka_unit_test(the_cluster_is_what_the_list_says),
+        cmocka_unit_test(a_cluster_is_found_in_one_way),
+        cmocka_unit_test(peers_of_0_4_are_addresses),
+        cmocka_unit_test(too_many_peers_are_refused),
+        cmocka_unit_test(a_proxy_and_the_clusters_sizes),
         cmocka_unit_test(names_that_would_confuse_are_refused),
         cmocka_unit_test(an_election_takes_five_heartbeats),
         cmocka_unit_test(retention_depends_on_the_mode),

@@ -314,6 +314,21 @@ static void no_descriptor_is_left_to_a_child(void **state)
 }
 
 /* All of it together: a log of several segments, torn, reopened, trimmed. */
+/* Behind the last byte that isn't zero. */
+static off_t written_end(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    off_t end = 0;
+    off_t at = 0;
+    assert_non_null(file);
+    for (int c = fgetc(file); c != EOF; c = fgetc(file)) {
+        at++;
+        end = c != 0 ? at : end;
+    }
+    assert_int_equal(fclose(file), 0);
+    return end;
+}
+
 static void a_log_lives_on_it(void **state)
 {
     (void)state;
@@ -344,9 +359,7 @@ static void a_log_lives_on_it(void **state)
                 memcpy(path, candidate, sizeof path);
         }
     }
-    struct stat status;
-    assert_int_equal(stat(path, &status), 0);
-    assert_int_equal(truncate(path, status.st_size - 500), 0);
+    assert_int_equal(truncate(path, written_end(path) - 500), 0);
     wal_world_reopen(&world);
     assert_true(world.opened.torn);
     assert_int_equal(wal_copy_last(&world.found), 60);

@@ -312,6 +312,84 @@ static void freed_pages_are_used_again(void **state)
     kv_lmdb_close(kv);
 }
 
+static void clear_all(struct kv *kv)
+{
+    struct kv_txn *txn = begin_write(kv);
+    assert_int_equal(kv->ops->clear(kv, txn, 0), ERR_OK);
+    assert_int_equal(kv->ops->commit(kv, txn), ERR_OK);
+}
+
+static void pages_of_a_cleared_table_are_used_again(void **state)
+{
+    (void)state;
+    struct kv *kv = open_with(0);
+    uint64_t count;
+    struct stat info;
+    off_t bytes = 0;
+    for (int round = 0; round < 10; round++) {
+        for (uint64_t i = 0; i < 8; i++)
+            assert_int_equal(fill(kv, i * 500, 500), ERR_OK);
+        assert_int_equal(read_all(kv, &count), ERR_END);
+        assert_int_equal(count, 4000);
+        clear_all(kv);
+        assert_int_equal(read_all(kv, &count), ERR_END);
+        assert_int_equal(count, 0);
+        assert_int_equal(stat(file, &info), 0);
+        if (round == 3)
+            bytes = info.st_size;
+        assert_true(round <= 3 || info.st_size <= bytes * 5 / 4);
+    }
+    kv_lmdb_close(kv);
+    kv = open_with(0);
+    assert_int_equal(read_all(kv, &count), ERR_END);
+    assert_int_equal(count, 0);
+    kv_lmdb_close(kv);
+}
+
+/* Values that have pages of their own: those are found through the leaves. */
+static void large_values_are_cleared_with_their_pages(void **state)
+{
+    (void)state;
+    enum { VALUES = 20, VALUE_BYTES = 1 << 20 };
+    struct kv *kv = open_with(0);
+    char *value = mem_alloc_zero(VALUE_BYTES);
+    struct stat info;
+    for (int round = 0; round < 6; round++) {
+        struct kv_txn *txn = begin_write(kv);
+        for (uint64_t i = 0; i < VALUES; i++) {
+            char key[8];
+            put_be64(key, i);
+            assert_int_equal(kv->ops->put(kv, txn, 0, slice_of(key, 8),
+                                          slice_of(value, VALUE_BYTES)),
+                             ERR_OK);
+        }
+        assert_int_equal(kv->ops->commit(kv, txn), ERR_OK);
+        clear_all(kv);
+    }
+    assert_int_equal(stat(file, &info), 0);
+    assert_true(info.st_size < 3 * VALUES * VALUE_BYTES);
+    mem_free(value);
+    kv_lmdb_close(kv);
+}
+
+/* As the writes that fail do, it ends its transaction. */
+static void a_clear_that_finds_no_room_is_an_answer(void **state)
+{
+    (void)state;
+    struct kv *kv = open_with(64 << 20);
+    uint64_t filled = 0, count;
+    while (fill(kv, filled * 1000, 1000) == ERR_OK)
+        filled++;
+    assert_true(filled > 10);
+    struct kv_txn *txn = begin_write(kv);
+    enum err err = kv->ops->clear(kv, txn, 0);
+    err = err ? (kv->ops->abort(kv, txn), err) : kv->ops->commit(kv, txn);
+    assert_true(err == ERR_OK || err == ERR_NO_SPACE);
+    assert_int_equal(read_all(kv, &count), ERR_END);
+    assert_int_equal(count, err ? filled * 1000 : 0);
+    kv_lmdb_close(kv);
+}
+
 static long resident_file_kb(void)
 {
     char line[256];
@@ -549,6 +627,9 @@ int main(void)
         CASE(a_full_map_is_an_answer),
         CASE(a_commit_that_cant_be_written_leaves_the_old),
         CASE(freed_pages_are_used_again),
+        CASE(pages_of_a_cleared_table_are_used_again),
+        CASE(large_values_are_cleared_with_their_pages),
+        CASE(a_clear_that_finds_no_room_is_an_answer),
         CASE(a_scan_that_is_forgotten_is_not_resident),
         CASE(a_reader_that_died_is_cleared_away),
         CASE(readers_on_threads_see_whole_commits),
