@@ -4,7 +4,7 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DEFAULT_GOAL := all
 
-.PHONY: all bin run check tidy bench fuzz ci setup clean help
+.PHONY: all bin run cluster check sim tidy bench fuzz ci setup clean help
 
 all: bin
 
@@ -15,8 +15,15 @@ bin: ## build bin/: etched, etchctl, and links etcd, etcdctl to them
 run: bin ## start a server on 127.0.0.1:2379, its data in data/ (ARGS=)
 	@exec tools/run $(ARGS)
 
+cluster: bin ## start three members on this machine, and say how to kill one
+	@exec tools/cluster $(ARGS)
+
 check: ## run every test (T=word: those whose name has it)
 	@exec tools/check $(if $(T),--only '$(T)')
+
+sim: bin ## break a simulated cluster SEEDS=1000 times (SEED=1: the first)
+	@exec bin/sim --quiet --jobs 2 --seeds $(or $(SEEDS),1000) \
+		--seed $(or $(SEED),1)
 
 tidy: ## check the house rules: floors, form, sizes, CHECKs, tests
 	@tools/setup check
@@ -25,7 +32,8 @@ tidy: ## check the house rules: floors, form, sizes, CHECKs, tests
 bench: ## compare with etcd on this machine, and print the table
 	@tools/setup bench
 	@tools/programs
-	@exec bench/run
+	@bench/run
+	@exec bench/cluster
 
 fuzz: ## run each fuzz target for FUZZ_SECONDS=20 (T=target: one)
 	@tools/setup check
