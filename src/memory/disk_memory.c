@@ -1,4 +1,4 @@
-#include "disk_memory.h"
+#include "memory/disk_memory.h"
 
 #include <stdio.h>
 
@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/prng.h"
 
-enum { NAMES_MAX = 256, SECTOR_BYTES = 512 };
+enum { NAMES_MAX = 256, SECTOR_BYTES = 512, DURABLE_WRITES = 4 };
 
 /* A change of a file that isn't durable yet. */
 struct change {
@@ -52,6 +52,12 @@ struct name_change {
     struct inode *inode;
 };
 
+/* A write that became durable. */
+struct durable_write {
+    const struct inode *inode;
+    uint64_t offset;
+};
+
 struct disk_memory {
     struct disk door;
     struct prng prng;
@@ -66,6 +72,8 @@ struct disk_memory {
     uint64_t syncs;
     uint64_t fail_at;
     enum err fail_with;
+    struct durable_write recent[DURABLE_WRITES]; /* a ring */
+    size_t recent_count;
 };
 
 static struct disk_memory *memory_of(struct disk *disk)
@@ -213,10 +221,15 @@ static void drop_changes(struct inode *inode)
     inode->last = &inode->changes;
 }
 
-static void sync_file(struct inode *inode)
+static void sync_file(struct disk_memory *memory, struct inode *inode)
 {
-    for (struct change *change = inode->changes; change; change = change->next)
+    struct change *change = inode->changes;
+    for (; change; change = change->next) {
         change_file(&inode->durable, change);
+        if (!change->is_size)
+            memory->recent[memory->recent_count++ % DURABLE_WRITES] =
+                (struct durable_write){inode, change->offset};
+    }
     drop_changes(inode);
 }
 
@@ -436,7 +449,7 @@ static enum err memory_sync(struct disk *disk, struct disk_file *file)
         return bad;
     memory_of(disk)->syncs++;
     if (done == 2)
-        sync_file(file->inode);
+        sync_file(memory_of(disk), file->inode);
     return err;
 }
 
@@ -609,4 +622,20 @@ void disk_memory_flip(struct disk_memory *memory, const char *name,
     CHECK_LT(offset, inode->durable.size);
     inode->now.at[offset] = (char)(inode->now.at[offset] ^ mask);
     inode->durable.at[offset] = (char)(inode->durable.at[offset] ^ mask);
+}
+
+uint64_t disk_memory_old_bytes(const struct disk_memory *memory,
+                               const char *name)
+{
+    const struct inode *inode = inode_of(memory, name);
+    if (inode == NULL || memory->recent_count < DURABLE_WRITES)
+        return 0;
+    uint64_t bytes = inode->durable.size;
+    if (bytes > inode->now.size)
+        bytes = inode->now.size;
+    for (size_t i = 0; i < DURABLE_WRITES; i++)
+        if (memory->recent[i].inode == inode &&
+            bytes > memory->recent[i].offset)
+            bytes = memory->recent[i].offset;
+    return bytes;
 }

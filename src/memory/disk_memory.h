@@ -7,8 +7,8 @@
  *
  * Threads: one at a time.
  */
-#ifndef ETCHED_TESTS_SUPPORT_DISK_MEMORY_H
-#define ETCHED_TESTS_SUPPORT_DISK_MEMORY_H
+#ifndef ETCHED_MEMORY_DISK_MEMORY_H
+#define ETCHED_MEMORY_DISK_MEMORY_H
 
 #include "port/disk.h"
 
@@ -47,5 +47,10 @@ void disk_memory_put(struct disk_memory *memory, const char *name,
 /* Flips the bits of `mask` in one byte, durably. */
 void disk_memory_flip(struct disk_memory *memory, const char *name,
                       uint64_t offset, unsigned char mask);
+/* How much of a file, from its beginning, lies before the last four writes
+ * that became durable: who finds damage there can't take it for the torn end
+ * of what was written last. */
+uint64_t disk_memory_old_bytes(const struct disk_memory *memory,
+                               const char *name);
 
 #endif

@@ -13,7 +13,7 @@
  * Invariant: a node that is reached by counts of one only is seen by nobody
  * else, and may be changed where it is.
  */
-#include "support/kv_memory.h"
+#include "memory/kv_memory.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -38,19 +38,22 @@ struct node {
 
 struct roots {
     struct node *of[KV_TABLES_MAX];
-    uint64_t bytes; /* of keys and values */
+    uint64_t bytes[KV_TABLES_MAX]; /* of keys and values */
 };
 
 struct kv_memory {
     struct kv kv;          /* first: a `struct kv *` points here */
     pthread_mutex_t mutex; /* over all below */
+    pthread_cond_t idle;   /* there is no writer any more */
     struct roots committed;
     uint64_t bytes_max; /* that were ever committed: the file never shrinks */
     struct list txns;
     struct kv_txn *writer;
+    pthread_t writer_thread; /* while there is a writer */
     uint64_t calls;
     uint64_t fail_at; /* in calls; 0: never */
     enum err fail_err;
+    bool crashed; /* every call fails */
 };
 
 struct kv_txn {
@@ -276,7 +279,7 @@ static void roots_ref(struct roots *to, const struct roots *from)
 {
     for (unsigned i = 0; i < KV_TABLES_MAX; i++)
         to->of[i] = node_ref(from->of[i]);
-    to->bytes = from->bytes;
+    memcpy(to->bytes, from->bytes, sizeof to->bytes);
 }
 
 static void roots_unref(struct roots *roots)
@@ -286,14 +289,22 @@ static void roots_unref(struct roots *roots)
     *roots = (struct roots){0};
 }
 
+static uint64_t roots_bytes(const struct roots *roots)
+{
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < KV_TABLES_MAX; i++)
+        bytes += roots->bytes[i];
+    return bytes;
+}
+
 /* ---- transactions -------------------------------------------------------- */
 
 /* Counts a call that may fail, and is the error that a test asked for. */
 static enum err fault(struct kv_memory *memory, const char *what)
 {
     pthread_mutex_lock(&memory->mutex);
-    bool fails = ++memory->calls == memory->fail_at;
-    enum err err = memory->fail_err;
+    bool fails = ++memory->calls == memory->fail_at || memory->crashed;
+    enum err err = memory->crashed ? ERR_IO : memory->fail_err;
     pthread_mutex_unlock(&memory->mutex);
     return fails ? err_set(err, "%s: as the test asked for", what) : ERR_OK;
 }
@@ -305,18 +316,27 @@ static void take_snapshot(struct kv_memory *memory, struct kv_txn *txn)
     pthread_mutex_unlock(&memory->mutex);
 }
 
+/* Another thread's writer is waited for; this one's would never end. */
+static void become_writer(struct kv_memory *memory, struct kv_txn *txn)
+{
+    while (memory->writer != NULL) {
+        CHECK(!pthread_equal(memory->writer_thread, pthread_self()));
+        pthread_cond_wait(&memory->idle, &memory->mutex);
+    }
+    memory->writer = txn;
+    memory->writer_thread = pthread_self();
+}
+
 static struct kv_txn *txn_new(struct kv_memory *memory, bool writes)
 {
     struct kv_txn *txn = mem_alloc_zero(sizeof *txn);
     txn->writes = writes;
     list_init(&txn->cursors);
-    take_snapshot(memory, txn);
     pthread_mutex_lock(&memory->mutex);
+    if (writes)
+        become_writer(memory, txn);
+    roots_ref(&txn->roots, &memory->committed);
     list_push_back(&memory->txns, &txn->link);
-    if (writes) {
-        CHECK(memory->writer == NULL);
-        memory->writer = txn;
-    }
     pthread_mutex_unlock(&memory->mutex);
     return txn;
 }
@@ -326,8 +346,10 @@ static void txn_free(struct kv_memory *memory, struct kv_txn *txn)
     CHECK(list_is_empty(&txn->cursors));
     pthread_mutex_lock(&memory->mutex);
     list_remove(&txn->link);
-    if (memory->writer == txn)
+    if (memory->writer == txn) {
         memory->writer = NULL;
+        pthread_cond_signal(&memory->idle);
+    }
     pthread_mutex_unlock(&memory->mutex);
     roots_unref(&txn->roots);
     mem_free(txn);
@@ -395,8 +417,9 @@ static enum err commit(struct kv *kv, struct kv_txn *txn)
         struct roots old = memory->committed;
         memory->committed = txn->roots;
         txn->roots = old;
-        if (memory->bytes_max < memory->committed.bytes)
-            memory->bytes_max = memory->committed.bytes;
+        uint64_t bytes = roots_bytes(&memory->committed);
+        if (memory->bytes_max < bytes)
+            memory->bytes_max = bytes;
         pthread_mutex_unlock(&memory->mutex);
     }
     txn_free(memory, txn);
@@ -438,9 +461,9 @@ static enum err put(struct kv *kv, struct kv_txn *txn, kv_table table,
     struct node **root = &txn->roots.of[table];
     const struct item *old = find(*root, key);
     if (old)
-        txn->roots.bytes -= item_bytes(old);
+        txn->roots.bytes[table] -= item_bytes(old);
     struct item *item = item_new(key, value);
-    txn->roots.bytes += item_bytes(item);
+    txn->roots.bytes[table] += item_bytes(item);
     *root = insert(*root, item);
     return ERR_OK;
 }
@@ -466,8 +489,24 @@ static enum err del(struct kv *kv, struct kv_txn *txn, kv_table table,
     const struct item *old = find(*root, key);
     if (old == NULL)
         return ERR_NOT_FOUND;
-    txn->roots.bytes -= item_bytes(old);
+    txn->roots.bytes[table] -= item_bytes(old);
     *root = erase(*root, key);
+    return ERR_OK;
+}
+
+static enum err clear(struct kv *kv, struct kv_txn *txn, kv_table table)
+{
+    CHECK_LT(table, KV_TABLES_MAX);
+    CHECK(txn->writes && txn->broken == ERR_OK);
+    LIST_EACH (link, &txn->cursors) {
+        CHECK(CONTAINER_OF(link, struct kv_cursor, link)->table != table);
+    }
+    txn->broken = fault(memory_of(kv), "clear");
+    if (txn->broken)
+        return txn->broken;
+    node_unref(txn->roots.of[table]);
+    txn->roots.of[table] = NULL;
+    txn->roots.bytes[table] = 0;
     return ERR_OK;
 }
 
@@ -544,7 +583,7 @@ static void stat(struct kv *kv, struct kv_stat *out)
     struct kv_memory *memory = memory_of(kv);
     pthread_mutex_lock(&memory->mutex);
     out->file_bytes = memory->bytes_max;
-    out->in_use_bytes = memory->committed.bytes;
+    out->in_use_bytes = roots_bytes(&memory->committed);
     pthread_mutex_unlock(&memory->mutex);
 }
 
@@ -565,6 +604,7 @@ static const struct kv_ops ops = {
     .put = put,
     .append = append,
     .del = del,
+    .clear = clear,
     .cursor_open = cursor_open,
     .cursor_close = cursor_close,
     .cursor_seek = cursor_seek,
@@ -579,6 +619,7 @@ struct kv *kv_memory_new(void)
     memory->kv.ops = &ops;
     list_init(&memory->txns);
     CHECK_EQ(pthread_mutex_init(&memory->mutex, NULL), 0);
+    CHECK_EQ(pthread_cond_init(&memory->idle, NULL), 0);
     return &memory->kv;
 }
 
@@ -587,6 +628,7 @@ void kv_memory_free(struct kv *kv)
     struct kv_memory *memory = memory_of(kv);
     CHECK(list_is_empty(&memory->txns));
     roots_unref(&memory->committed);
+    pthread_cond_destroy(&memory->idle);
     pthread_mutex_destroy(&memory->mutex);
     mem_free(memory);
 }
@@ -597,6 +639,14 @@ void kv_memory_fail_after(struct kv *kv, uint64_t nth, enum err err)
     pthread_mutex_lock(&memory->mutex);
     memory->fail_at = nth ? memory->calls + nth : 0;
     memory->fail_err = err;
+    pthread_mutex_unlock(&memory->mutex);
+}
+
+void kv_memory_crash(struct kv *kv)
+{
+    struct kv_memory *memory = memory_of(kv);
+    pthread_mutex_lock(&memory->mutex);
+    memory->crashed = true;
     pthread_mutex_unlock(&memory->mutex);
 }
 

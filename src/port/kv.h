@@ -2,15 +2,16 @@
  * on a machine, a sorted array in the simulator.
  *
  * A few named tables; keys of 1 to 511 bytes in bytewise order. One writer at
- * a time; readers see the last commit before they began, and never wait.
+ * a time: begin_write waits for the one before, on another thread. Readers see
+ * the last commit before they began, and never wait.
  *
  * Errors: ERR_NOT_FOUND, ERR_END (cursor past the end), ERR_IO,
  *         ERR_DISK_FULL, ERR_NO_SPACE (the map is full), ERR_CORRUPT.
  * Threads: a write transaction belongs to the thread that began it; a read
  *          transaction to one thread at a time.
  * Owns: slices that come out are valid until their transaction ends or is
- *       reset; those of a write transaction until its next put, append or del.
- *       Cursors are closed before.
+ *       reset; those of a write transaction until its next put, append, del
+ *       or clear. Cursors are closed before.
  */
 #ifndef ETCHED_PORT_KV_H
 #define ETCHED_PORT_KV_H
@@ -57,6 +58,10 @@ struct kv_ops {
                        struct slice key, struct slice value);
     enum err (*del)(struct kv *kv, struct kv_txn *txn, kv_table table,
                     struct slice key);
+    /* Empties a table: its pages are free for reuse after the commit. A large
+     * one is better taken away in parts: this is one transaction of a size
+     * that nobody has bounded. Needs: no cursor of it is open. */
+    enum err (*clear)(struct kv *kv, struct kv_txn *txn, kv_table table);
 
     enum err (*cursor_open)(struct kv *kv, struct kv_txn *txn, kv_table table,
                             struct kv_cursor **out);

@@ -5,6 +5,8 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -49,6 +51,11 @@ static void put(struct kv_txn *txn, kv_table table, const char *key,
 static enum err del(struct kv_txn *txn, kv_table table, const char *key)
 {
     return kv->ops->del(kv, txn, table, slice_str(key));
+}
+
+static void clear(struct kv_txn *txn, kv_table table)
+{
+    assert_int_equal(kv->ops->clear(kv, txn, table), ERR_OK);
 }
 
 static void put_alone(kv_table table, const char *key, const char *value)
@@ -261,6 +268,136 @@ static void append_takes_the_greatest(void)
     end_read(txn);
 }
 
+static void a_table_that_is_cleared_is_empty(void)
+{
+    put_alone(0, "a", "1");
+    put_alone(1, "a", "1");
+    put_alone(1, "b", "2");
+    put_alone(2, "a", "1");
+    struct kv_txn *txn = begin_write();
+    clear(txn, 1);
+    expect(txn, 1, "a", NULL);
+    struct kv_cursor *cursor = cursor_open(txn, 1);
+    expect_seek(cursor, "", NULL);
+    kv->ops->cursor_close(kv, cursor);
+    commit(txn);
+    expect_now(0, "a", "1");
+    expect_now(1, "a", NULL);
+    expect_now(1, "b", NULL);
+    expect_now(2, "a", "1");
+    kv = tenant->reopen(kv);
+    expect_now(1, "b", NULL);
+    expect_now(2, "a", "1");
+}
+
+static void what_is_clear_may_be_cleared_and_filled_again(void)
+{
+    struct kv_txn *txn = begin_write();
+    clear(txn, 3);
+    put(txn, 3, "z", "1");
+    clear(txn, 3);
+    clear(txn, 3);
+    /* What it had doesn't count: this is the greatest key now. */
+    assert_int_equal(kv->ops->append(kv, txn, 3, SLICE("a"), SLICE("2")),
+                     ERR_OK);
+    assert_int_equal(del(txn, 3, "z"), ERR_NOT_FOUND);
+    expect(txn, 3, "a", "2");
+    commit(txn);
+    expect_now(3, "a", "2");
+}
+
+static void a_clear_that_is_aborted_never_was(void)
+{
+    put_alone(4, "a", "1");
+    struct kv_txn *txn = begin_write();
+    clear(txn, 4);
+    put(txn, 4, "b", "2");
+    kv->ops->abort(kv, txn);
+    expect_now(4, "a", "1");
+    expect_now(4, "b", NULL);
+}
+
+static void a_reader_keeps_what_is_cleared(void)
+{
+    put_alone(4, "a", "1");
+    struct kv_txn *reader = begin_read();
+    struct kv_cursor *cursor = cursor_open(reader, 4);
+    expect_seek(cursor, "a", "a");
+    struct kv_txn *txn = begin_write();
+    clear(txn, 4);
+    commit(txn);
+    put_alone(4, "b", "2");
+    expect(reader, 4, "a", "1");
+    expect(reader, 4, "b", NULL);
+    expect_next(cursor, NULL);
+    kv->ops->cursor_close(kv, cursor);
+    kv->ops->reset(kv, reader);
+    assert_int_equal(kv->ops->renew(kv, reader), ERR_OK);
+    expect(reader, 4, "a", NULL);
+    expect(reader, 4, "b", "2");
+    end_read(reader);
+}
+
+static void room_that_was_cleared_is_counted_as_free(void)
+{
+    char value[1000] = {0};
+    struct kv_stat before, after;
+    struct kv_txn *txn = begin_write();
+    for (uint64_t i = 0; i < 2000; i++) {
+        char key[8];
+        put_be64(key, i);
+        assert_int_equal(kv->ops->append(kv, txn, 9, slice_of(key, 8),
+                                         slice_of(value, sizeof value)),
+                         ERR_OK);
+    }
+    commit(txn);
+    kv = tenant->reopen(kv);
+    kv->ops->stat(kv, &before);
+    assert_true(before.in_use_bytes > 2000 * 1000);
+    txn = begin_write();
+    clear(txn, 9);
+    commit(txn);
+    kv = tenant->reopen(kv);
+    kv->ops->stat(kv, &after);
+    assert_true(after.in_use_bytes < before.in_use_bytes / 4);
+}
+
+struct second {
+    pthread_t thread;
+    atomic_bool wrote;
+};
+
+static void *write_second(void *context)
+{
+    struct second *second = context;
+    struct kv_txn *txn = NULL;
+    enum err err = kv->ops->begin_write(kv, &txn);
+    if (err == ERR_OK) {
+        atomic_store(&second->wrote, true);
+        err = kv->ops->put(kv, txn, 0, SLICE("second"), SLICE("2"));
+    }
+    if (err == ERR_OK)
+        err = kv->ops->commit(kv, txn);
+    return (void *)(uintptr_t)err;
+}
+
+static void a_second_writer_waits_for_the_first(void)
+{
+    struct second second = {0};
+    void *result;
+    struct kv_txn *txn = begin_write();
+    put(txn, 0, "first", "1");
+    assert_int_equal(
+        pthread_create(&second.thread, NULL, write_second, &second), 0);
+    nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
+    assert_false(atomic_load(&second.wrote));
+    commit(txn);
+    assert_int_equal(pthread_join(second.thread, &result), 0);
+    assert_int_equal((uintptr_t)result, ERR_OK);
+    expect_now(0, "first", "1");
+    expect_now(0, "second", "2");
+}
+
 static void the_largest_keys_and_values_fit(void)
 {
     char key[KV_KEY_BYTES_MAX];
@@ -397,6 +534,11 @@ static void twin_change(struct prng *prng, struct twin *twin,
     unsigned i = (unsigned)prng_below(prng, TWIN_KEYS);
     char key[8];
     struct slice name = twin_key(i, key);
+    if (prng_below(prng, 1000) == 0) {
+        clear(txn, 5);
+        *twin = (struct twin){0};
+        return;
+    }
     if (prng_below(prng, 3) == 0) {
         enum err err = kv->ops->del(kv, txn, 5, name);
         assert_int_equal(err, twin->value[i] ? ERR_OK : ERR_NOT_FOUND);
@@ -442,6 +584,9 @@ static void random_steps_agree_with_a_naive_twin(void)
             old = committed;
         }
     }
+    twin_agrees(&old, reader);
+    end_read(reader);
+    reader = begin_read();
     twin_agrees(&committed, reader);
     end_read(reader);
 }
@@ -465,6 +610,12 @@ static const struct story {
     STORY(a_cursor_walks_in_order),
     STORY(a_cursor_in_a_write_sees_the_writes),
     STORY(append_takes_the_greatest),
+    STORY(a_table_that_is_cleared_is_empty),
+    STORY(what_is_clear_may_be_cleared_and_filled_again),
+    STORY(a_clear_that_is_aborted_never_was),
+    STORY(a_reader_keeps_what_is_cleared),
+    STORY(room_that_was_cleared_is_counted_as_free),
+    STORY(a_second_writer_waits_for_the_first),
     STORY(the_largest_keys_and_values_fit),
     STORY(what_was_committed_is_there_at_the_next_start),
     STORY(the_file_is_counted),

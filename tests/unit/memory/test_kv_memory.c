@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "support/kv_memory.h"
+#include "memory/kv_memory.h"
 #include "support/kv_stories.h"
 
 static struct kv_txn *begin_write(struct kv *kv)
@@ -61,6 +61,41 @@ static void a_failed_commit_leaves_nothing(void **state)
     kv_memory_free(kv);
 }
 
+static void a_clear_that_fails_ends_its_transaction(void **state)
+{
+    (void)state;
+    struct kv *kv = kv_memory_new();
+    struct kv_txn *txn = begin_write(kv);
+    assert_int_equal(kv->ops->put(kv, txn, 0, SLICE("a"), SLICE("1")), ERR_OK);
+    assert_int_equal(kv->ops->commit(kv, txn), ERR_OK);
+    txn = begin_write(kv);
+    kv_memory_fail_after(kv, 1, ERR_NO_SPACE);
+    assert_int_equal(kv->ops->clear(kv, txn, 0), ERR_NO_SPACE);
+    assert_int_equal(kv->ops->commit(kv, txn), ERR_NO_SPACE);
+    assert_true(has(kv, SLICE("a")));
+    kv_memory_free(kv);
+}
+
+static void only_what_is_there_is_counted(void **state)
+{
+    (void)state;
+    struct kv *kv = kv_memory_new();
+    struct kv_stat stat;
+    struct kv_txn *txn = begin_write(kv);
+    assert_int_equal(kv->ops->put(kv, txn, 0, SLICE("a"), SLICE("123")),
+                     ERR_OK);
+    assert_int_equal(kv->ops->put(kv, txn, 1, SLICE("b"), SLICE("12345")),
+                     ERR_OK);
+    assert_int_equal(kv->ops->commit(kv, txn), ERR_OK);
+    txn = begin_write(kv);
+    assert_int_equal(kv->ops->clear(kv, txn, 0), ERR_OK);
+    assert_int_equal(kv->ops->commit(kv, txn), ERR_OK);
+    kv->ops->stat(kv, &stat);
+    assert_int_equal(stat.in_use_bytes, 6);
+    assert_int_equal(stat.file_bytes, 10); /* as it was at its largest */
+    kv_memory_free(kv);
+}
+
 static void a_crash_keeps_only_what_was_committed(void **state)
 {
     (void)state;
@@ -85,6 +120,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_nth_call_fails_once),
         cmocka_unit_test(a_failed_commit_leaves_nothing),
+        cmocka_unit_test(a_clear_that_fails_ends_its_transaction),
+        cmocka_unit_test(only_what_is_there_is_counted),
         cmocka_unit_test(a_crash_keeps_only_what_was_committed),
     };
     const struct kv_tenant tenant = {
