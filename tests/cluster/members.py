@@ -33,6 +33,8 @@ class Net:
     def __init__(self, count):
         Net.made += 1
         self.tag = f"e{os.getpid() % 100000}{chr(96 + Net.made % 26)}"
+        # Of its own, so that what another run left behind isn't in the way.
+        self.prefix = f"10.{64 + os.getpid() // 256 % 128}.{os.getpid() % 256}"
         self.bridge = self.tag + "br"
         self.count = 0
         try:
@@ -46,9 +48,8 @@ class Net:
             raise Skip(f"no right to make network namespaces ({error})") \
                 from None
 
-    @staticmethod
-    def host(number):
-        return f"10.213.77.{number + 1}"
+    def host(self, number):
+        return f"{self.prefix}.{number + 1}"
 
     def name(self, number):
         return f"{self.tag}n{number}"
