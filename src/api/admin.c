@@ -1,6 +1,7 @@
 /* The peer port's pages: for people, tools and 0.4's machines. Members speak
  * to each other there too, but not in HTTP. */
 #include "api/api_int.h"
+#include "api/member_form.h"
 #include "doc/doc.h"
 #include "doc/json_write.h"
 
@@ -316,14 +317,14 @@ static void join(struct api *api, struct http_exchange *exchange,
                           "a name and a raftURL are needed to join");
         return;
     }
-    const char *fault = members__url_fault(member.peer_urls);
+    const char *fault = member_url_fault(member.peer_urls);
     if (fault != NULL) {
         api__respond_text(api, exchange, 400, fault);
         return;
     }
     (void)get_text(doc, "etcdURL", &member.client_urls);
     if (!is_known(api, exchange, &member)) {
-        member.id = members__new_id(api, member.peer_urls);
+        member.id = member_new_id(api->shared->clock, member.peer_urls);
         start_change(api, exchange, NODE_ADD_STANDBY, &member);
     }
 }

@@ -85,6 +85,8 @@ struct api_shared {
     /* The other members; returns how many. NULL: there are none. */
     size_t (*peers)(void *context, struct api_peer *out, size_t max);
     void *peers_context;
+    /* Appends what the floors above have counted to /metrics. NULL: nothing. */
+    void (*metrics)(struct buf *out);
     /* Request durations of v2 and WAL syncs live in metrics.c's histograms. */
     _Atomic uint64_t stats[API_STAT_COUNT];
 };
@@ -130,5 +132,13 @@ bool api_catch_up(struct api *api);
 void api_stop(struct api *api);
 /* What was handed to the node and has not come back yet. */
 size_t api_pending(const struct api *api);
+
+/* ---- for who serves other paths beside it -------------------------------- */
+
+/* The headers that CORS asks for, by its configuration; returns how many. */
+enum { API_CORS_HEADERS_MAX = 4 };
+size_t api_cors_headers(const struct api_shared *shared,
+                        const struct http_request *request,
+                        struct http_header out[API_CORS_HEADERS_MAX]);
 
 #endif

@@ -356,15 +356,10 @@ size_t members__all(struct api *api, struct arena *arena,
 /* The one of that id; NULL: none. */
 const struct node_member *members__find(const struct node_member *members,
                                         size_t count, member_id id);
-/* A member's address as etcd takes it is http or https, host:port, no path.
- * NULL: it is such a one. */
-const char *members__url_fault(struct slice url);
 /* A document that lists peer URLs of a member that is to be, or is to have
  * them; joined with ',' in the arena. False: it was answered. */
 bool members__read_urls(struct api *api, struct http_exchange *exchange,
                         struct slice *peer_urls);
-/* The id of a new member, as etcd computes it: from its URLs and the time. */
-member_id members__new_id(struct api *api, struct slice peer_urls);
 
 /* stats.c: as etcd counts them. */
 const char *api__role_text(enum raft_role role);

@@ -2,6 +2,7 @@
  * configured. A preflight is answered like any OPTIONS: 200 with these
  * headers, or, to the origins that aren't allowed, without. */
 #include "api/api_int.h"
+#include "base/check.h"
 
 static bool is_allowed(const struct api_shared *shared, struct slice origin,
                        bool *any)
@@ -15,22 +16,38 @@ static bool is_allowed(const struct api_shared *shared, struct slice origin,
     return found || *any;
 }
 
-void api__add_cors(struct answer *answer, const struct api_shared *shared,
-                   const struct http_request *request)
+size_t api_cors_headers(const struct api_shared *shared,
+                        const struct http_request *request,
+                        struct http_header out[API_CORS_HEADERS_MAX])
 {
     struct slice origin = http_header_get(request, "Origin");
     bool any = false;
-    if (!is_allowed(shared, origin, &any)) {
-        return;
+    size_t count = 0;
+    if (shared->cors_count == 0 || !is_allowed(shared, origin, &any)) {
+        return 0;
     }
-    answer__add(answer, SLICE("Access-Control-Allow-Headers"),
-                SLICE("accept, content-type, authorization"));
-    answer__add(answer, SLICE("Access-Control-Allow-Methods"),
-                SLICE("POST, GET, OPTIONS, PUT, DELETE"));
-    answer__add(answer, SLICE("Access-Control-Allow-Origin"),
-                any ? SLICE("*") : origin);
+    out[count++] =
+        (struct http_header){SLICE("Access-Control-Allow-Headers"),
+                             SLICE("accept, content-type, authorization")};
+    out[count++] = (struct http_header){SLICE("Access-Control-Allow-Methods"),
+                                        SLICE("POST, GET, OPTIONS, PUT, "
+                                              "DELETE")};
+    out[count++] = (struct http_header){SLICE("Access-Control-Allow-Origin"),
+                                        any ? SLICE("*") : origin};
     if (!any) {
         /* A cache must not give one origin's answer to another. */
-        answer__add(answer, SLICE("Vary"), SLICE("Origin"));
+        out[count++] = (struct http_header){SLICE("Vary"), SLICE("Origin")};
+    }
+    CHECK_LE(count, API_CORS_HEADERS_MAX);
+    return count;
+}
+
+void api__add_cors(struct answer *answer, const struct api_shared *shared,
+                   const struct http_request *request)
+{
+    struct http_header headers[API_CORS_HEADERS_MAX];
+    size_t count = api_cors_headers(shared, request, headers);
+    for (size_t i = 0; i < count; i++) {
+        answer__add(answer, headers[i].name, headers[i].value);
     }
 }

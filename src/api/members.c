@@ -1,29 +1,22 @@
 /* Who belongs to the cluster, and changing it, as etcd's v2 API has it. */
 #include "api/api_int.h"
-#include "base/sha1.h"
+#include "api/member_form.h"
 #include "doc/doc.h"
 #include "doc/json_write.h"
-
-#include <stdlib.h>
 
 /* ---- lists of URLs ------------------------------------------------------- */
 
 struct slice first__url(struct slice urls)
 {
-    ptrdiff_t comma = slice_find(urls, ',');
-    return comma < 0 ? urls : slice_of(urls.at, (size_t)comma);
+    return member_next_url(&urls);
 }
 
 void json__urls(struct buf *out, struct slice urls)
 {
-    struct slice rest = urls;
     buf_append_char(out, '[');
-    while (rest.size > 0) {
-        struct slice url = first__url(rest);
-        size_t step = url.size == rest.size ? url.size : url.size + 1;
-        json_write_string(out, url);
-        rest = slice_of(rest.at + step, rest.size - step);
-        if (rest.size > 0) {
+    while (urls.size > 0) {
+        json_write_string(out, member_next_url(&urls));
+        if (urls.size > 0) {
             buf_append_char(out, ',');
         }
     }
@@ -122,61 +115,6 @@ static bool refuse(struct api *api, struct http_exchange *exchange, int status,
     return false;
 }
 
-const char *members__url_fault(struct slice url)
-{
-    struct slice rest = url;
-    if (slice_has_prefix(rest, SLICE("http://"))) {
-        rest = slice_of(rest.at + 7, rest.size - 7);
-    } else if (slice_has_prefix(rest, SLICE("https://"))) {
-        rest = slice_of(rest.at + 8, rest.size - 8);
-    } else {
-        return "URL scheme must be http or https";
-    }
-    if (slice_find(rest, '/') >= 0) {
-        return "URL must not contain a path";
-    }
-    ptrdiff_t colon = -1;
-    for (size_t i = 0; i < rest.size; i++) {
-        if (rest.at[i] == ':') {
-            colon = (ptrdiff_t)i;
-        } else if (rest.at[i] == ',' || (unsigned char)rest.at[i] <= ' ') {
-            return "URL holds a character that can't be in one";
-        }
-    }
-    uint64_t port;
-    if (colon <= 0 ||
-        !slice_to_u64(
-            slice_of(rest.at + colon + 1, rest.size - (size_t)colon - 1),
-            &port) ||
-        port == 0 || port > 65535) {
-        return "URL address does not have the form \"host:port\"";
-    }
-    return NULL;
-}
-
-static int compare_urls(const void *a, const void *b)
-{
-    return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
-}
-
-/* Sorted, as the ids are computed from them. */
-static struct slice join_urls(struct arena *arena, struct slice *urls,
-                              size_t count)
-{
-    struct buf joined = {0};
-    qsort(urls, count, sizeof(*urls), compare_urls);
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0) {
-            buf_append_char(&joined, ',');
-        }
-        buf_append_slice(&joined, urls[i]);
-    }
-    struct slice out =
-        slice_of(arena_dup(arena, joined.at, joined.size), joined.size);
-    buf_deinit(&joined);
-    return out;
-}
-
 static bool read_list(struct api *api, struct http_exchange *exchange,
                       const struct doc_value *list, struct slice *peer_urls)
 {
@@ -192,7 +130,7 @@ static bool read_list(struct api *api, struct http_exchange *exchange,
         const struct doc_value *item = list->items[i];
         const char *fault = item->kind != DOC_STRING
                                 ? "a peer URL is not a string"
-                                : members__url_fault(item->text);
+                                : member_url_fault(item->text);
         if (fault != NULL) {
             struct slice text =
                 item->kind == DOC_STRING ? item->text : SLICE("");
@@ -203,7 +141,7 @@ static bool read_list(struct api *api, struct http_exchange *exchange,
         }
         urls[i] = item->text;
     }
-    *peer_urls = join_urls(exchange->arena, urls, list->count);
+    *peer_urls = member_join_urls(exchange->arena, urls, list->count);
     return true;
 }
 
@@ -225,23 +163,6 @@ bool members__read_urls(struct api *api, struct http_exchange *exchange,
         return refuse(api, exchange, 400, err_note());
     }
     return read_list(api, exchange, doc_get(doc, "peerURLs"), peer_urls);
-}
-
-member_id members__new_id(struct api *api, struct slice peer_urls)
-{
-    unsigned char digest[SHA1_BYTES];
-    struct buf input = {0};
-    struct slice rest = peer_urls;
-    while (rest.size > 0) {
-        struct slice url = first__url(rest);
-        size_t step = url.size == rest.size ? url.size : url.size + 1;
-        buf_append_slice(&input, url);
-        rest = slice_of(rest.at + step, rest.size - step);
-    }
-    buf_append_i64(&input, clock_wall_ns(api->shared->clock) / 1000000000);
-    sha1(buf_slice(&input), digest);
-    buf_deinit(&input);
-    return get_be64(digest);
 }
 
 static bool hex_to_id(struct slice text, member_id *id)
@@ -345,7 +266,7 @@ static void add_member(struct api *api, struct http_exchange *exchange)
 {
     struct node_member member = {.name = SLICE(""), .client_urls = SLICE("")};
     if (members__read_urls(api, exchange, &member.peer_urls)) {
-        member.id = members__new_id(api, member.peer_urls);
+        member.id = member_new_id(api->shared->clock, member.peer_urls);
         start_change(api, exchange, NODE_ADD_VOTER, &member);
     }
 }

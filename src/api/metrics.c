@@ -385,6 +385,9 @@ void api__metrics(struct api *api, struct http_exchange *exchange,
     write_durations(out);
     write_http(api, out);
     write_process(api, out);
+    if (api->shared->metrics != NULL) {
+        api->shared->metrics(out);
+    }
     api__respond(api, exchange, 200,
                  SLICE("text/plain; version=0.0.4; charset=utf-8"));
 }

@@ -26,7 +26,14 @@
     X(LEASE_EARLY,         "a lease ends before its time")                    \
     X(JOINT_ONE_QUORUM,    "a joint change asks only the new voters")         \
     X(TIME_BACKWARDS,      "commit times run backwards")                      \
-    X(FORWARD_TWICE,       "a forwarded write is proposed twice")
+    X(FORWARD_TWICE,       "a forwarded write is proposed twice")             \
+    X(ANSWER_OTHER,        "a follower answers with another entry")           \
+    X(TXN_STALE,           "a txn compares with an older revision")           \
+    X(TXN_HALF,            "a txn does all but its last operation")           \
+    X(PUT_NO_LEASE,        "a put takes a lease that isn't there")            \
+    X(LEASE_HALF,          "a lease ends, and one of its keys stays")         \
+    X(RENEWAL_FORGOTTEN,   "a renewal isn't in the store")                    \
+    X(REVOKE_FORGOTTEN,    "a lease that was revoked stays in the store")
 /* clang-format on */
 
 enum plant {

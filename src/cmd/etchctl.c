@@ -1,10 +1,11 @@
-/* etchctl: the command line. (Its other name is etcdctl, whose v2 commands
- * it has, with their output and exit codes.)
+/* etchctl: the command line. (Its other name is etcdctl, whose commands it
+ * has, of both versions of the API, with their output and exit codes.)
  *
  *   etchctl [global flags] <command> [<subcommand>] [flags] [words]
  *
- * This file finds the command and reads its flags; the commands are in
- * etchctl/, one file each, listed in etchctl/commands.c.
+ * This file finds which version's commands are meant, and of the v2 ones the
+ * command and its flags; the commands are in etchctl/, one file each, listed in
+ * etchctl/commands.c. Those of v3 are v3_*.c, from v3_main.c on.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,8 @@
 #include "cmd/etchctl/command.h"
 #include "cmd/etchctl/help.h"
 #include "cmd/etchctl/session.h"
+#include "cmd/etchctl/snapshot.h"
+#include "cmd/etchctl/v3.h"
 
 /* What is read of the command line so far. */
 struct invocation {
@@ -86,6 +89,10 @@ static int fail_usage(const struct invocation *invocation,
             invocation->command && !invocation->command->subcommands
                 ? invocation->command->name
                 : "");
+    if (invocation->command && v3_has_command(invocation->command->name))
+        fprintf(stderr,
+                "(This is the command of the v2 API. With ETCDCTL_API=3 there "
+                "is another.)\n");
     return EXIT_BAD_ARGUMENTS;
 }
 
@@ -112,7 +119,8 @@ static int fail_later(const struct invocation *invocation)
     return EXIT_BAD_ARGUMENTS;
 }
 
-/* Goes on with version 2 only. Returns -1, or the exit code. */
+/* Goes on with version 2 only: that of version 3 is known before. Returns -1,
+ * or the exit code. */
 static int check_api(const struct invocation *invocation)
 {
     int version;
@@ -122,13 +130,76 @@ static int check_api(const struct invocation *invocation)
         fprintf(stderr, "%s\n", err_note());
         return EXIT_BAD_ARGUMENTS;
     }
-    if (version == 2)
+    if (version == 2 || !flags_is_given(&invocation->global, "api"))
         return -1;
-    fprintf(stderr,
-            "%s: the commands of API version %d come with a later version; "
-            "ETCDCTL_API=2, or unset, has those of version 2\n",
+    fprintf(stderr, "%s: --api=%d stands before the command\n",
             invocation->program, version);
     return EXIT_BAD_ARGUMENTS;
+}
+
+/* ---- which version of the API ------------------------------------------- */
+
+/* Is it a flag that takes no value, in either version? */
+static bool is_alone(const char *word)
+{
+    const char *name = word + strspn(word, "-");
+
+    if (strchr(word, '=') != NULL)
+        return true;
+    for (size_t i = 0; global_flags[i].name; i++)
+        if (strcmp(global_flags[i].name, name) == 0)
+            return global_flags[i].kind == FLAG_BOOL;
+    for (size_t i = 0; v3_global_flags[i].name; i++)
+        if (strcmp(v3_global_flags[i].name, name) == 0)
+            return v3_global_flags[i].kind == PFLAG_BOOL;
+    return false;
+}
+
+/* Where --api stands before the command, takes it out of the words. Returns
+ * its value, or NULL; *at is where the command is. */
+static const char *take_api(struct words *in, size_t *at)
+{
+    const char *api = NULL;
+    size_t i = 0;
+
+    while (i < in->count && in->at[i][0] == '-' && in->at[i][1] != '\0') {
+        const char *name = in->at[i] + strspn(in->at[i], "-");
+        bool is_pair = strcmp(name, "api") == 0 && i + 1 < in->count;
+        size_t size = is_alone(in->at[i]) ? 1 : 2;
+        if (!is_pair && strncmp(name, "api=", 4) != 0) {
+            i += size;
+            continue;
+        }
+        api = is_pair ? in->at[i + 1] : name + 4;
+        size = is_pair ? 2 : 1;
+        memmove(&in->at[i], &in->at[i + size],
+                (in->count - i - size) * sizeof(*in->at));
+        in->count -= size;
+    }
+    *at = i;
+    return api;
+}
+
+/* Version 3 by --api or ETCDCTL_API; without these, for a command that only
+ * version 3 has. */
+static bool is_v3(const struct invocation *invocation, struct words *line)
+{
+    const char *environment = getenv("ETCDCTL_API");
+    const char *api;
+    const char *name;
+    size_t at;
+
+    line->at = arena_dup(invocation->arena, line->at,
+                         (line->count + 1) * sizeof(*line->at));
+    api = take_api(line, &at);
+    if (!api && environment && environment[0])
+        api = environment;
+    if (api)
+        return strcmp(api, "3") == 0;
+    if (at + 1 < line->count && strcmp(line->at[at], "help") == 0)
+        at++;
+    name = at < line->count ? line->at[at] : "";
+    return v3_has_command(name) && !command_find(commands, name);
 }
 
 /* ---- reading the command line ------------------------------------------- */
@@ -250,8 +321,15 @@ static int run_command(struct invocation *invocation)
 
 static int run(struct invocation *invocation)
 {
+    struct words line = invocation->in;
     int code;
 
+    /* Of version 3, but no version is needed to look at a file. */
+    if (ctl_snapshot_is_asked(invocation->arena, &invocation->in))
+        return ctl_snapshot(invocation->program, invocation->arena,
+                            &invocation->in);
+    if (is_v3(invocation, &line))
+        return v3_main(invocation->program, invocation->arena, line);
     flags_init(&invocation->global, invocation->arena, global_flags);
     invocation->words.at =
         arena_alloc(invocation->arena,

@@ -1,4 +1,7 @@
 /* One connection: a socket that libuv watches, and the HTTP state beside it.
+ * On the client port the first bytes say which HTTP it is: it begins as
+ * HTTP/1.1, and with the preface of HTTP/2 becomes that.
+ *
  * Reads and writes are plain system calls on a non-blocking socket: one read
  * into the thread's buffer, parsed in place, and one vectored write of all
  * that waits. What is not taken stays in wire/ until the socket is writable.
@@ -7,6 +10,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -29,13 +33,108 @@ enum {
 struct connection {
     uv_poll_t poll; /* first: libuv hands it back */
     struct io_thread *io;
-    struct http1 *http1;
+    struct http1 *http1; /* one of these two, none once it is closing */
+    struct http2 *http2;
+    char first[IO_PREFACE_BYTES]; /* while they may yet be the preface */
+    size_t first_size;
+    bool is_known; /* which HTTP it is */
     int fd;
     int interest; /* UV_READABLE | UV_WRITABLE, as the loop knows it */
     bool closing;
     struct list link;
     struct list dirty;
 };
+
+/* ---- whichever HTTP it is -------------------------------------------- */
+
+static int64_t now_of(const struct connection *connection)
+{
+    return (int64_t)uv_now(&connection->io->loop);
+}
+
+static size_t output(struct connection *connection, struct slice *out,
+                     size_t max)
+{
+    return connection->http2 != NULL
+               ? http2_output(connection->http2, out, max)
+               : http1_output(connection->http1, out, max);
+}
+
+static void sent(struct connection *connection, size_t size)
+{
+    if (connection->http2 != NULL) {
+        http2_sent(connection->http2, size, now_of(connection));
+    } else {
+        http1_sent(connection->http1, size, now_of(connection));
+    }
+}
+
+static bool wants_input(const struct connection *connection)
+{
+    return connection->http2 != NULL ? http2_wants_input(connection->http2)
+                                     : http1_wants_input(connection->http1);
+}
+
+static bool is_finished(const struct connection *connection)
+{
+    return connection->http2 != NULL ? http2_is_finished(connection->http2)
+                                     : http1_is_finished(connection->http1);
+}
+
+static void input_end(struct connection *connection)
+{
+    if (connection->http2 != NULL) {
+        http2_input_end(connection->http2);
+    } else {
+        http1_input_end(connection->http1);
+    }
+}
+
+static void input(struct connection *connection, struct slice bytes)
+{
+    if (connection->http2 != NULL) {
+        http2_input(connection->http2, bytes, now_of(connection));
+    } else {
+        http1_input(connection->http1, bytes, now_of(connection));
+    }
+}
+
+static int64_t deadline_ms(const struct connection *connection)
+{
+    return connection->http2 != NULL ? http2_deadline_ms(connection->http2)
+                                     : http1_deadline_ms(connection->http1);
+}
+
+static void time_is_up(struct connection *connection, int64_t now_ms)
+{
+    if (connection->http2 != NULL) {
+        http2_timeout(connection->http2, now_ms);
+    } else {
+        http1_timeout(connection->http1, now_ms);
+    }
+}
+
+static void stop(struct connection *connection)
+{
+    if (connection->http2 != NULL) {
+        http2_stop(connection->http2);
+    } else {
+        http1_stop(connection->http1);
+    }
+}
+
+static void free_http(struct connection *connection)
+{
+    if (connection->http2 != NULL) {
+        http2_free(connection->http2);
+    } else {
+        http1_free(connection->http1);
+    }
+    connection->http1 = NULL;
+    connection->http2 = NULL;
+}
+
+/* ---- the socket ------------------------------------------------------ */
 
 /* Counted out only now, so that no more sockets are open than are counted. */
 static void free_connection(struct connection *connection)
@@ -59,9 +158,8 @@ static void close_connection(struct connection *connection)
     }
     connection->closing = true;
     list_remove(&connection->link);
-    http1_free(connection->http1);
+    free_http(connection);
     list_remove(&connection->dirty);
-    connection->http1 = NULL;
     uv_close((uv_handle_t *)&connection->poll, on_closed);
 }
 
@@ -79,11 +177,6 @@ static void set_interest(struct connection *connection, int interest)
     CHECK_EQ(failed, 0);
 }
 
-static int64_t now_of(const struct connection *connection)
-{
-    return (int64_t)uv_now(&connection->io->loop);
-}
-
 /* Sends until all is gone (true), the socket takes no more, or its turn is
  * over. */
 static bool send_waiting(struct connection *connection, bool *broken)
@@ -92,7 +185,7 @@ static bool send_waiting(struct connection *connection, bool *broken)
     struct iovec vectors[SLICES_MAX];
     size_t turn_bytes = 0;
     size_t count;
-    while ((count = http1_output(connection->http1, slices, SLICES_MAX)) > 0) {
+    while ((count = output(connection, slices, SLICES_MAX)) > 0) {
         size_t total = 0;
         for (size_t i = 0; i < count; i++) {
             vectors[i].iov_base = (void *)(uintptr_t)slices[i].at;
@@ -100,14 +193,14 @@ static bool send_waiting(struct connection *connection, bool *broken)
             total += slices[i].size;
         }
         struct msghdr message = {.msg_iov = vectors, .msg_iovlen = count};
-        ssize_t sent = sendmsg(connection->fd, &message, MSG_NOSIGNAL);
-        if (sent < 0) {
+        ssize_t taken = sendmsg(connection->fd, &message, MSG_NOSIGNAL);
+        if (taken < 0) {
             *broken = errno != EAGAIN && errno != EINTR;
             return false;
         }
-        http1_sent(connection->http1, (size_t)sent, now_of(connection));
-        turn_bytes += (size_t)sent;
-        if ((size_t)sent < total || turn_bytes >= TURN_BYTES_MAX) {
+        sent(connection, (size_t)taken);
+        turn_bytes += (size_t)taken;
+        if ((size_t)taken < total || turn_bytes >= TURN_BYTES_MAX) {
             return false;
         }
     }
@@ -122,41 +215,12 @@ static void flush(struct connection *connection)
     }
     list_remove(&connection->dirty);
     bool all_sent = send_waiting(connection, &broken);
-    if (broken || (all_sent && http1_is_finished(connection->http1))) {
+    if (broken || (all_sent && is_finished(connection))) {
         close_connection(connection);
         return;
     }
-    set_interest(connection,
-                 (http1_wants_input(connection->http1) ? UV_READABLE : 0) |
-                     (all_sent ? 0 : UV_WRITABLE));
-}
-
-static void read_input(struct connection *connection)
-{
-    struct io_thread *io = connection->io;
-    ssize_t size = recv(connection->fd, io->read_buffer, IO_READ_BYTES, 0);
-    if (size > 0) {
-        http1_input(connection->http1, slice_of(io->read_buffer, (size_t)size),
-                    now_of(connection));
-    } else if (size == 0) {
-        http1_input_end(connection->http1);
-    } else if (errno != EAGAIN && errno != EINTR) {
-        close_connection(connection);
-    }
-}
-
-static void on_poll(uv_poll_t *poll, int status, int events)
-{
-    struct connection *connection = (struct connection *)(void *)poll;
-    connection->io->active = true;
-    if (status < 0) {
-        close_connection(connection);
-        return;
-    }
-    if ((events & UV_READABLE) != 0) {
-        read_input(connection);
-    }
-    flush(connection);
+    set_interest(connection, (wants_input(connection) ? UV_READABLE : 0) |
+                                 (all_sent ? 0 : UV_WRITABLE));
 }
 
 static void on_output(void *context)
@@ -191,10 +255,12 @@ static size_t peer_text(int fd, char *out, size_t size)
     return written > 0 && (size_t)written < size ? (size_t)written : 0;
 }
 
+enum { PEER_BYTES_MAX = 96 };
+
 static struct http1 *new_http1(struct connection *connection, bool is_peer_port)
 {
     struct io_thread *io = connection->io;
-    char peer[96];
+    char peer[PEER_BYTES_MAX];
     struct http1_config config = {
         .server = is_peer_port ? &io->peer_port : &io->client_port,
         .head_bytes_max = LIMIT_HTTP_HEAD_BYTES_MAX,
@@ -210,6 +276,111 @@ static struct http1 *new_http1(struct connection *connection, bool is_peer_port)
     };
     size_t size = peer_text(connection->fd, peer, sizeof(peer));
     return http1_new(&config, slice_of(peer, size), now_of(connection));
+}
+
+static struct http2 *new_http2(struct connection *connection)
+{
+    struct io_thread *io = connection->io;
+    char peer[PEER_BYTES_MAX];
+    struct http2_config config = {
+        .server = &io->client_port,
+        .streaming = rpc_streaming(io->rpc),
+        .streams_max = io->config.streams_max,
+        .head_bytes_max = LIMIT_HTTP_HEAD_BYTES_MAX,
+        .header_count_max = LIMIT_HTTP_HEADER_COUNT_MAX,
+        .body_bytes_max = io->config.body_bytes_max,
+        .idle_ms = 0, /* clients of gRPC keep a connection for later */
+        .head_ms = LIMIT_HTTP_HEAD_MS,
+        .body_ms = LIMIT_HTTP_BODY_MS,
+        .stall_ms = LIMIT_HTTP_WRITE_STALL_MS,
+        .ping_min_ms = io->config.ping_min_ms,
+        .keepalive_ms = io->config.keepalive_ms,
+        .keepalive_timeout_ms = io->config.keepalive_timeout_ms,
+        .date = &io->date,
+        .is_lazy = true,
+        .on_output = on_output,
+        .context = connection,
+    };
+    size_t size = peer_text(connection->fd, peer, sizeof(peer));
+    return http2_new(&config, slice_of(peer, size), now_of(connection));
+}
+
+/* ---- what comes in --------------------------------------------------- */
+
+/* What was kept while it could have been the preface. */
+static void take_first(struct connection *connection)
+{
+    size_t size = connection->first_size;
+    connection->first_size = 0;
+    if (size > 0) {
+        input(connection, slice_of(connection->first, size));
+    }
+}
+
+static void tell_version(struct connection *connection, struct slice bytes)
+{
+    char first[IO_PREFACE_BYTES];
+    size_t size = connection->first_size;
+    size_t more = sizeof(first) - size;
+    more = more < bytes.size ? more : bytes.size;
+    memcpy(first, connection->first, size);
+    memcpy(first + size, bytes.at, more);
+    switch (http2_is_preface(slice_of(first, size + more))) {
+    case HTTP2_PREFACE_YES:
+        http1_free(connection->http1);
+        connection->http1 = NULL;
+        connection->http2 = new_http2(connection);
+        connection->is_known = true;
+        break;
+    case HTTP2_PREFACE_NO:
+        connection->is_known = true;
+        break;
+    case HTTP2_PREFACE_MORE:
+        CHECK_EQ(more, bytes.size);
+        memcpy(connection->first, first, size + more);
+        connection->first_size = size + more;
+        break;
+    }
+}
+
+static void take_input(struct connection *connection, struct slice bytes)
+{
+    if (!connection->is_known) {
+        tell_version(connection, bytes);
+        if (!connection->is_known) {
+            return;
+        }
+        take_first(connection);
+    }
+    input(connection, bytes);
+}
+
+static void read_input(struct connection *connection)
+{
+    struct io_thread *io = connection->io;
+    ssize_t size = recv(connection->fd, io->read_buffer, IO_READ_BYTES, 0);
+    if (size > 0) {
+        take_input(connection, slice_of(io->read_buffer, (size_t)size));
+    } else if (size == 0) {
+        take_first(connection);
+        input_end(connection);
+    } else if (errno != EAGAIN && errno != EINTR) {
+        close_connection(connection);
+    }
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct connection *connection = (struct connection *)(void *)poll;
+    connection->io->active = true;
+    if (status < 0) {
+        close_connection(connection);
+        return;
+    }
+    if ((events & UV_READABLE) != 0) {
+        read_input(connection);
+    }
+    flush(connection);
 }
 
 void connection__open(struct io_thread *io, int fd, bool is_peer_port)
@@ -230,6 +401,7 @@ void connection__open(struct io_thread *io, int fd, bool is_peer_port)
         return;
     }
     connection->http1 = new_http1(connection, is_peer_port);
+    connection->is_known = is_peer_port;
     list_push_back(&io->connections, &connection->link);
     set_interest(connection, UV_READABLE);
     if (io->stopping) {
@@ -250,8 +422,8 @@ void connection__sweep(struct io_thread *io, int64_t now_ms)
     LIST_EACH (node, &io->connections) {
         struct connection *connection =
             CONTAINER_OF(node, struct connection, link);
-        if (http1_deadline_ms(connection->http1) <= now_ms) {
-            http1_timeout(connection->http1, now_ms);
+        if (deadline_ms(connection) <= now_ms) {
+            time_is_up(connection, now_ms);
             flush(connection);
         }
     }
@@ -262,7 +434,7 @@ void connection__stop_all(struct io_thread *io)
     LIST_EACH (node, &io->connections) {
         struct connection *connection =
             CONTAINER_OF(node, struct connection, link);
-        http1_stop(connection->http1);
+        stop(connection);
         flush(connection);
     }
 }

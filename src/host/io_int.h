@@ -6,11 +6,14 @@
 #include <uv.h>
 
 #include "base/list.h"
+#include "host/crowd.h"
 #include "host/io_thread.h"
 
 enum {
     IO_READ_BYTES = 64 * 1024,
     IO_DATE_BYTES = 32,
+    IO_PREFACE_BYTES = 24, /* of HTTP/2 (RFC 9113, section 3.4) */
+    IO_TICK_MS = 500,      /* at least so often the rpc hears the time */
     /* After a round with several writes this many are taken to be like it. */
     IO_MANY_ROUNDS = 64,
 };
@@ -18,6 +21,7 @@ enum {
 struct io_thread {
     struct io_config config;
     struct api *api;
+    struct rpc *rpc;
     struct http_server client_port;
     struct http_server peer_port;
     pthread_t thread;
@@ -26,12 +30,16 @@ struct io_thread {
     uv_prepare_t prepare;
     uv_idle_t idle; /* runs while watchers are behind */
     uv_timer_t sweep;
+    uv_timer_t tick;      /* the rpc's */
+    int64_t tick_due_ms;  /* what it was started for */
+    int64_t tick_last_ms; /* when the rpc was told the time */
     struct list connections;
     struct list dirty; /* connections with something to send */
     bool active;       /* something happened in this round */
     bool submitted;    /* on_submitted is to be called at its end */
     int many;          /* rounds left in which the core is woken at once */
     uint64_t awake_until_ns;
+    struct crowd crowd;
     bool stopping;
     int64_t stop_deadline_ms;
     struct slice date;
@@ -39,10 +47,14 @@ struct io_thread {
     char read_buffer[IO_READ_BYTES];
 
     /* The inbox. */
-    struct queue answers;
-    struct queue posts; /* sockets, commits */
+    struct queue answers;     /* the api's */
+    struct queue rpc_answers; /* the rpc's */
+    struct queue worked;      /* the rpc's work */
+    struct queue posts;       /* sockets, commits */
     _Atomic bool posted;
-    _Atomic bool watching;
+    bool api_watching;
+    bool rpc_watching;
+    _Atomic bool watching; /* either of them */
     _Atomic bool stop_asked;
 };
 

@@ -115,6 +115,18 @@ static void take_answers(struct io_thread *io)
         api_answer(io->api, link);
         link = next;
     }
+    link = queue_take_all(&io->rpc_answers);
+    while (link != NULL) {
+        struct queue_link *next = link->next;
+        rpc_answer(io->rpc, link);
+        link = next;
+    }
+    link = queue_take_all(&io->worked);
+    while (link != NULL) {
+        struct queue_link *next = link->next;
+        rpc_worked(io->rpc, CONTAINER_OF(link, struct rpc_work, link));
+        link = next;
+    }
 }
 
 static void take_post(struct io_thread *io, struct post *post)
@@ -125,12 +137,14 @@ static void take_post(struct io_thread *io, struct post *post)
         break;
     case POST_COMMITS:
         api_commits(io->api, post->commits, post->count);
+        rpc_commits(io->rpc, post->commits, post->count);
         for (size_t i = 0; i < post->count; i++) {
             mvcc_commit_unref(post->commits[i]);
         }
         break;
     case POST_JUMP:
         api_jump(io->api, post->newest);
+        rpc_jump(io->rpc, post->newest);
         break;
     }
     mem_free(post);
@@ -154,6 +168,7 @@ static void begin_stop(struct io_thread *io)
     io->stopping = true;
     io->stop_deadline_ms = (int64_t)uv_now(&io->loop) + io->config.stop_ms;
     api_stop(io->api);
+    rpc_stop(io->rpc);
     connection__stop_all(io);
 }
 
@@ -163,7 +178,7 @@ static void begin_stop(struct io_thread *io)
 static void end_stop(struct io_thread *io)
 {
     bool late = (int64_t)uv_now(&io->loop) >= io->stop_deadline_ms;
-    if (!io->stopping || api_pending(io->api) > 0 ||
+    if (!io->stopping || api_pending(io->api) + rpc_pending(io->rpc) > 0 ||
         (!list_is_empty(&io->connections) && !late)) {
         return;
     }
@@ -190,7 +205,8 @@ static void run_submitted(struct io_thread *io)
 }
 
 /* Where many write, it is the core thread that needs the processor; in a
- * cluster the other members may be on this machine too. */
+ * cluster the other members may be on this machine too; and where others want
+ * the processors, who stays awake is made to wait when it matters. */
 static bool lingers(struct io_thread *io)
 {
     uint64_t now_ns = uv_hrtime();
@@ -199,7 +215,8 @@ static bool lingers(struct io_thread *io)
         io->awake_until_ns = now_ns + (uint64_t)io->config.linger_ns;
     }
     return io->many == 0 && now_ns < io->awake_until_ns &&
-           node_reads_are_current(io->config.shared->node);
+           node_reads_are_current(io->config.shared->node) &&
+           !crowd_is_here(&io->crowd, now_ns);
 }
 
 static void on_wake(uv_async_t *wake)
@@ -216,17 +233,53 @@ static void on_idle(uv_idle_t *idle)
     (void)idle; /* while it is active the loop does not sleep */
 }
 
+static bool catch_up(struct io_thread *io)
+{
+    bool more = api_catch_up(io->api);
+    return rpc_catch_up(io->rpc) || more;
+}
+
+static void tick(struct io_thread *io)
+{
+    io->tick_last_ms = (int64_t)uv_now(&io->loop);
+    rpc_tick(io->rpc, io->tick_last_ms);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct io_thread *io = CONTAINER_OF(timer, struct io_thread, tick);
+    io->tick_due_ms = INT64_MAX;
+    tick(io);
+}
+
+/* Sees to it that the rpc hears of its time when that has come. */
+static void look_at_time(struct io_thread *io)
+{
+    int64_t now_ms = (int64_t)uv_now(&io->loop);
+    int64_t due_ms = rpc_deadline_ms(io->rpc);
+    if (due_ms > io->tick_last_ms + IO_TICK_MS) {
+        due_ms = io->tick_last_ms + IO_TICK_MS;
+    }
+    if (due_ms == io->tick_due_ms) {
+        return;
+    }
+    io->tick_due_ms = due_ms;
+    uv_timer_start(&io->tick, on_tick,
+                   due_ms > now_ms ? (uint64_t)(due_ms - now_ms) : 0, 0);
+}
+
 /* Before the loop sleeps: history for those behind, and what is to be sent. */
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct io_thread *io = CONTAINER_OF(prepare, struct io_thread, prepare);
     run_submitted(io);
-    bool more = api_catch_up(io->api);
+    bool more = catch_up(io);
     connection__flush_dirty(io);
     if (!more && atomic_load(&io->watching)) {
         /* Those who waited for room in their sockets may go on. */
-        more = api_catch_up(io->api) || !list_is_empty(&io->dirty);
+        more = catch_up(io) || !list_is_empty(&io->dirty);
     }
+    look_at_time(io);
     if (lingers(io) || more) {
         uv_idle_start(&io->idle, on_idle);
     } else {
@@ -256,7 +309,9 @@ static void *run(void *context)
 {
     struct io_thread *io = context;
     current = io;
+    crowd_init(&io->crowd);
     uv_run(&io->loop, UV_RUN_DEFAULT);
+    crowd_deinit(&io->crowd);
     return NULL;
 }
 
@@ -265,8 +320,12 @@ static void *run(void *context)
 static void on_client_request(struct http_server *server,
                               struct http_exchange *exchange)
 {
-    api_request(CONTAINER_OF(server, struct io_thread, client_port)->api,
-                exchange);
+    struct io_thread *io = CONTAINER_OF(server, struct io_thread, client_port);
+    if (io->config.has_gateway && rpc_is_gateway(exchange->request.path)) {
+        rpc_gateway(io->rpc, exchange);
+    } else {
+        api_request(io->api, exchange);
+    }
 }
 
 static void on_peer_request(struct http_server *server,
@@ -281,10 +340,32 @@ static void on_answer(void *context, struct queue_link *answer)
     io_thread_post_answer(context, answer);
 }
 
+static void on_rpc_answer(void *context, struct queue_link *answer)
+{
+    struct io_thread *io = context;
+    push(io, &io->rpc_answers, answer);
+}
+
+/* On a worker's thread, which nobody else wakes this one for. */
+static void on_worked(void *context, struct rpc_work *work)
+{
+    struct io_thread *io = context;
+    push(io, &io->worked, &work->link);
+    io_thread_wake(io);
+}
+
 static void on_watching(void *context, bool watching)
 {
     struct io_thread *io = context;
-    atomic_store(&io->watching, watching);
+    io->api_watching = watching;
+    atomic_store(&io->watching, io->api_watching || io->rpc_watching);
+}
+
+static void on_rpc_watching(void *context, bool watching)
+{
+    struct io_thread *io = context;
+    io->rpc_watching = watching;
+    atomic_store(&io->watching, io->api_watching || io->rpc_watching);
 }
 
 static enum err start_loop(struct io_thread *io)
@@ -305,6 +386,9 @@ static enum err start_loop(struct io_thread *io)
     uv_idle_init(&io->loop, &io->idle);
     uv_timer_init(&io->loop, &io->sweep);
     uv_timer_start(&io->sweep, on_sweep, 1000, 1000);
+    uv_timer_init(&io->loop, &io->tick);
+    io->tick_due_ms = INT64_MAX;
+    io->tick_last_ms = (int64_t)uv_now(&io->loop);
     return ERR_OK;
 }
 
@@ -312,7 +396,8 @@ static void close_loop(struct io_thread *io)
 {
     uv_handle_t *handles[] = {
         (uv_handle_t *)&io->wake, (uv_handle_t *)&io->prepare,
-        (uv_handle_t *)&io->idle, (uv_handle_t *)&io->sweep};
+        (uv_handle_t *)&io->idle, (uv_handle_t *)&io->sweep,
+        (uv_handle_t *)&io->tick};
     for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++) {
         uv_close(handles[i], NULL);
     }
@@ -321,22 +406,42 @@ static void close_loop(struct io_thread *io)
     CHECK_EQ(failed, 0);
 }
 
-enum err io_thread_start(const struct io_config *config, struct io_thread **out)
+static enum err start_services(struct io_thread *io)
 {
-    struct io_thread *io = mem_alloc_zero(sizeof(*io));
     struct api_config api = {
-        .shared = config->shared,
-        .seed = config->seed,
+        .shared = io->config.shared,
+        .seed = io->config.seed,
         .on_answer = on_answer,
         .on_watching = on_watching,
         .context = io,
     };
+    struct rpc_config rpc = {
+        .shared = io->config.rpc_shared,
+        .seed = io->config.seed,
+        .on_answer = on_rpc_answer,
+        .on_watching = on_rpc_watching,
+        .on_worked = on_worked,
+        .context = io,
+    };
+    enum err err = api_new(&api, &io->api);
+    if (err == ERR_OK) {
+        err = rpc_new(&rpc, &io->rpc);
+    }
+    if (err != ERR_OK) {
+        api_free(io->api);
+    }
+    return err;
+}
+
+enum err io_thread_start(const struct io_config *config, struct io_thread **out)
+{
+    struct io_thread *io = mem_alloc_zero(sizeof(*io));
     io->config = *config;
     enum err err = start_loop(io);
     if (err != ERR_OK) {
         goto err_after_io;
     }
-    err = api_new(&api, &io->api);
+    err = start_services(io);
     if (err != ERR_OK) {
         goto err_after_loop;
     }
@@ -345,6 +450,8 @@ enum err io_thread_start(const struct io_config *config, struct io_thread **out)
     list_init(&io->connections);
     list_init(&io->dirty);
     queue_init(&io->answers, SIZE_MAX);
+    queue_init(&io->rpc_answers, SIZE_MAX);
+    queue_init(&io->worked, SIZE_MAX);
     queue_init(&io->posts, SIZE_MAX);
     set_date(io);
     int failed = pthread_create(&io->thread, NULL, run, io);
@@ -384,6 +491,7 @@ void io_thread_free(struct io_thread *io)
     take_posts(io); /* a socket or commits that came too late */
     connection__close_all(io);
     close_loop(io);
+    rpc_free(io->rpc);
     api_free(io->api);
     mem_free(io);
 }

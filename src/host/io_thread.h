@@ -1,5 +1,6 @@
-/* An I/O thread: a libuv loop, the connections that it owns, and the api
- * that answers them. What other threads have for it comes through its inbox:
+/* An I/O thread: a libuv loop, the connections that it owns, and the api and
+ * the rpc that answer them: HTTP/1.1 and HTTP/2, told apart by the first
+ * bytes. What other threads have for it comes through its inbox:
  * sockets from the listener, answers and commits from the core thread. One
  * wake-up serves all that gathered.
  *
@@ -11,14 +12,23 @@
 
 #include "api/api.h"
 #include "base/queue.h"
+#include "rpc/rpc.h"
 #include "wire/http1.h"
+#include "wire/http2.h"
 
 struct io_thread;
 
 struct io_config {
     struct api_shared *shared;
+    struct rpc_shared *rpc_shared;
+    bool has_gateway; /* v3 as JSON */
     uint64_t seed;
     size_t body_bytes_max;
+    /* As http2_config's. */
+    uint32_t streams_max;
+    int64_t ping_min_ms;
+    int64_t keepalive_ms;
+    int64_t keepalive_timeout_ms;
     int64_t stop_ms; /* how long a stop waits for what is on its way */
     /* After something happened the thread looks for more this long, awake,
      * before it sleeps: a client that asks again at once is answered without

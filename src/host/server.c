@@ -23,6 +23,9 @@ enum {
      * left to the messages, and a disk of middling speed keeps up. */
     SNAPSHOT_BYTES_PER_S = 32 * 1024 * 1024,
     PEERS_TOLD_MAX = 64,
+    /* Of one connection: gRPC's clients put all their watches on one. */
+    STREAMS_MAX = 20000,
+    MS_NS = 1000 * 1000,
 };
 
 int64_t server__now_ms(void)
@@ -140,6 +143,14 @@ static size_t io_threads_of(const struct config *config)
                                                   : SERVER_IO_THREADS_MAX);
 }
 
+/* "Without bound" can't be kept: each stream is memory. */
+static uint32_t streams_max_of(const struct config *config)
+{
+    return config->max_concurrent_streams < STREAMS_MAX
+               ? (uint32_t)config->max_concurrent_streams
+               : STREAMS_MAX;
+}
+
 static enum err start_threads(struct server *server)
 {
     size_t count = io_threads_of(server->config);
@@ -148,6 +159,13 @@ static enum err start_threads(struct server *server)
     for (size_t i = 0; i < count && err == ERR_OK; i++) {
         struct io_config io = {
             .shared = &server->shared,
+            .rpc_shared = &server->rpc_shared,
+            .has_gateway = server->config->enable_grpc_gateway,
+            .streams_max = streams_max_of(server->config),
+            .ping_min_ms = server->config->grpc_keepalive_min_time_ns / MS_NS,
+            .keepalive_ms = server->config->grpc_keepalive_interval_ns / MS_NS,
+            .keepalive_timeout_ms =
+                server->config->grpc_keepalive_timeout_ns / MS_NS,
             .seed = server__random_seed(),
             .body_bytes_max = (size_t)server->config->max_request_bytes,
             .stop_ms = STOP_MS,
@@ -231,6 +249,7 @@ static bool join_io_threads(struct server *server, int64_t wait_ms)
  * still wake those that were stopped before it, so all are freed at the end. */
 static enum err stop_threads(struct server *server)
 {
+    atomic_store(&server->stopping, true);
     for (size_t i = 0; i < server->io_count; i++) {
         io_thread_stop(server->io[i]);
     }
@@ -245,6 +264,9 @@ static enum err stop_threads(struct server *server)
         return err_set(ERR_TIMEOUT,
                        "stopped with writes that could not be done; none of "
                        "them was acknowledged");
+    }
+    if (server->work != NULL) {
+        work_pool_stop(server->work);
     }
     /* A snapshot that is being installed needs the core's turns. */
     if (server->peers != NULL) {
@@ -267,6 +289,7 @@ static void close_files(struct server *server)
 {
     node_close(server->node);
     peers_free(server->peers);
+    work_pool_free(server->work);
     worker_free(server->core);
     worker_free(server->backend);
     pthread_mutex_destroy(&server->turn);
@@ -299,6 +322,7 @@ static enum err start(struct server *server, const struct server_args *args)
     }
     if (err == ERR_OK && server->proxy_of == NULL) {
         fill_shared(server, args->argc, args->argv);
+        server__fill_rpc(server);
         err = start_threads(server);
     }
     return err;

@@ -4,6 +4,7 @@
  *   server_node.c      the node's configuration, and where the ids come from
  *   server_threads.c   turns of the core and backend, and who runs them
  *   server_listen.c    accepting connections
+ *   server_rpc.c       what v3's services need of the server
  *   server_stop.c      what makes it ready, and what makes it end
  */
 #ifndef ETCHED_HOST_SERVER_INT_H
@@ -17,6 +18,7 @@
 #include "host/io_thread.h"
 #include "host/peers.h"
 #include "host/server.h"
+#include "host/work_pool.h"
 #include "host/worker.h"
 
 enum {
@@ -52,6 +54,8 @@ struct server {
     struct node_counters counters; /* as of the last turn */
     bool turn_again;               /* the turn itself made work for another */
     struct api_shared shared;
+    struct rpc_shared rpc_shared;
+    struct work_pool *work; /* NULL: not started */
     char *client_urls;
     char *peer_urls;
     char *proxy_of;
@@ -76,6 +80,7 @@ struct server {
     char failure_note[ERR_NOTE_BYTES_MAX];
     /* From the cluster, says another member. */
     _Atomic bool removed;
+    _Atomic bool stopping;      /* long work breaks off */
     _Atomic bool flush_pending; /* something was applied since the last */
     _Atomic bool flush_due;     /* enough of it not to wait any longer */
     int64_t flush_at_ms;        /* the backend's own; INT64_MAX: not set */
@@ -106,6 +111,11 @@ void server__on_jump(void *context, revision newest);
 void server__on_flush_due(void *context);
 size_t server__on_round_submitted(void *context);
 void server__on_peers_turn(void *context);
+
+/* ---- server_rpc.c -------------------------------------------------------- */
+
+/* server->rpc_shared and server->work. */
+void server__fill_rpc(struct server *server);
 
 /* ---- server_listen.c ----------------------------------------------------- */
 

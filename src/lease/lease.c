@@ -1,5 +1,7 @@
 #include "lease/lease.h"
 
+#include <stdlib.h>
+
 #include "base/check.h"
 #include "base/heap.h"
 #include "base/list.h"
@@ -21,6 +23,8 @@
 struct lease {
     struct heap_node end; /* its key: expire_ns */
     lease_id id;
+    int64_t granted_s;
+    size_t key_count;
     struct list keys; /* in the order of lease_attach */
 };
 
@@ -71,6 +75,8 @@ static void drop_key(struct lease_table *table, struct lease_key *key)
 {
     CHECK(map_remove(&table->by_key[key->table], key_of(key)) == key);
     list_remove(&key->link);
+    CHECK(key->lease->key_count > 0);
+    key->lease->key_count--;
     mem_free(key);
 }
 
@@ -79,6 +85,7 @@ static void drop_lease(struct lease_table *table, struct lease *lease)
     LIST_EACH (link, &lease->keys) {
         drop_key(table, CONTAINER_OF(link, struct lease_key, link));
     }
+    CHECK_EQ(lease->key_count, 0);
     heap_remove(&table->ends, &lease->end);
     CHECK(map_u64_remove(&table->by_id, (uint64_t)lease->id) == lease);
     mem_free(lease);
@@ -106,7 +113,8 @@ void lease_table_free(struct lease_table *table)
     mem_free(table);
 }
 
-void lease_set(struct lease_table *table, lease_id id, int64_t expire_ns)
+static struct lease *set(struct lease_table *table, lease_id id,
+                         int64_t expire_ns)
 {
     CHECK_NE(id, 0);
     struct lease *lease = find(table, id);
@@ -117,6 +125,19 @@ void lease_set(struct lease_table *table, lease_id id, int64_t expire_ns)
         CHECK(map_u64_put(&table->by_id, (uint64_t)id, lease) == NULL);
     }
     heap_set(&table->ends, &lease->end, expire_ns);
+    return lease;
+}
+
+void lease_set(struct lease_table *table, lease_id id, int64_t expire_ns)
+{
+    (void)set(table, id, expire_ns);
+}
+
+void lease_grant(struct lease_table *table, lease_id id, int64_t granted_s,
+                 int64_t expire_ns)
+{
+    CHECK_LE(0, granted_s);
+    set(table, id, expire_ns)->granted_s = granted_s;
 }
 
 void lease_revoke(struct lease_table *table, lease_id id)
@@ -132,6 +153,20 @@ bool lease_get(const struct lease_table *table, lease_id id, int64_t *expire_ns)
     if (lease == NULL)
         return false;
     *expire_ns = lease->end.key;
+    return true;
+}
+
+bool lease_info(const struct lease_table *table, lease_id id,
+                struct lease_info *out)
+{
+    const struct lease *lease = find(table, id);
+    if (lease == NULL)
+        return false;
+    *out = (struct lease_info){
+        .granted_s = lease->granted_s,
+        .expire_ns = lease->end.key,
+        .keys = lease->key_count,
+    };
     return true;
 }
 
@@ -154,6 +189,7 @@ void lease_attach(struct lease_table *table, lease_id id,
     if (key.size > 0)
         memcpy(held->bytes, key.at, key.size);
     list_push_back(&lease->keys, &held->link);
+    lease->key_count++;
     CHECK(map_put(&table->by_key[key_table], held) == NULL);
 }
 
@@ -167,7 +203,7 @@ void lease_detach(struct lease_table *table, lease_id id,
     struct lease *lease = held->lease;
     CHECK_EQ(lease->id, id);
     drop_key(table, held);
-    if (id > 0 && (id & LEASE_V2) != 0 && list_is_empty(&lease->keys))
+    if (lease_is_v2(id) && lease->key_count == 0)
         drop_lease(table, lease);
 }
 
@@ -208,6 +244,39 @@ bool lease_next(const struct lease_table *table, lease_id *id,
     *id = lease_of_end(end)->id;
     *expire_ns = end->key;
     return true;
+}
+
+struct listed {
+    int64_t expire_ns;
+    lease_id id;
+};
+
+static int compare_ends(const void *a, const void *b)
+{
+    const struct listed *one = a;
+    const struct listed *other = b;
+    if (one->expire_ns != other->expire_ns)
+        return one->expire_ns < other->expire_ns ? -1 : 1;
+    return one->id < other->id ? -1 : one->id > other->id;
+}
+
+/* The heap knows the first only, so a copy is sorted: of what is compared, so
+ * that the leases themselves are looked at once. */
+void lease_each(const struct lease_table *table,
+                void (*each)(void *context, lease_id id), void *context)
+{
+    size_t count = lease_count(table);
+    if (count == 0)
+        return;
+    struct listed *all = mem_alloc(count * sizeof(*all));
+    for (size_t i = 0; i < count; i++) {
+        struct heap_node *end = table->ends.nodes[i];
+        all[i] = (struct listed){end->key, lease_of_end(end)->id};
+    }
+    qsort(all, count, sizeof(*all), compare_ends);
+    for (size_t i = 0; i < count; i++)
+        each(context, all[i].id);
+    mem_free(all);
 }
 
 /* A place in the heap whose parent has been taken. */

@@ -16,13 +16,11 @@ static enum err history_in_memory(struct mvcc_reader *reader, struct rev from,
     return err == ERR_NOT_FOUND ? ERR_END : err;
 }
 
-enum err mvcc_history(struct mvcc_reader *reader, struct rev from,
-                      struct record *out)
+enum err mvcc_history_left(struct mvcc_reader *reader, struct rev from,
+                           struct record *out)
 {
     const struct mvcc *mvcc = reader->mvcc;
     CHECK(reader->reading);
-    if (mvcc__is_compacted(mvcc, from.main))
-        return ERR_COMPACTED;
     if (from.main < MVCC_FIRST_REVISION)
         from = (struct rev){MVCC_FIRST_REVISION, 0};
     if (from.main > mvcc__now(mvcc))
@@ -34,6 +32,15 @@ enum err mvcc_history(struct mvcc_reader *reader, struct rev from,
         from = (struct rev){mvcc->tail.first, 0};
     }
     return history_in_memory(reader, from, out);
+}
+
+enum err mvcc_history(struct mvcc_reader *reader, struct rev from,
+                      struct record *out)
+{
+    CHECK(reader->reading);
+    if (mvcc__is_compacted(reader->mvcc, from.main))
+        return ERR_COMPACTED;
+    return mvcc_history_left(reader, from, out);
 }
 
 enum err mvcc_key_history(struct mvcc_reader *reader, enum mvcc_table table,

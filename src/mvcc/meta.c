@@ -49,13 +49,18 @@ static uint32_t checksum(struct slice name, struct slice value)
     return crc32c(crc32c(0, name.at, name.size), value.at, value.size);
 }
 
-void meta__encode(struct buf *out, const struct meta_value *value)
+void meta__encode_pair(struct buf *out, struct slice name, struct slice value)
 {
     char crc[CRC_BYTES];
-    CHECK(!value->removed);
-    put_le32(crc, checksum(meta__name(value), meta__value(value)));
+    put_le32(crc, checksum(name, value));
     buf_append(out, crc, sizeof crc);
-    buf_append_slice(out, meta__value(value));
+    buf_append_slice(out, value);
+}
+
+void meta__encode(struct buf *out, const struct meta_value *value)
+{
+    CHECK(!value->removed);
+    meta__encode_pair(out, meta__name(value), meta__value(value));
 }
 
 enum err meta__decode(struct slice name, struct slice bytes,

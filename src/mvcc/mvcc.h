@@ -229,6 +229,9 @@ void mvcc_reader_free(struct mvcc_reader *reader);
  * of this transaction itself are valid until its commit. */
 void mvcc_read_begin(struct mvcc_reader *reader);
 void mvcc_read_end(struct mvcc_reader *reader);
+/* The newest revision that was committed, and the compacted one (0: none). */
+void mvcc_reader_revisions(const struct mvcc_reader *reader, revision *current,
+                           revision *compacted);
 
 /* `at` 0: now. Errors: ERR_NOT_FOUND, ERR_COMPACTED, ERR_FUTURE_REVISION. */
 enum err mvcc_get(struct mvcc_reader *reader, enum mvcc_table table,
@@ -251,6 +254,7 @@ struct mvcc_walk {
     enum mvcc_table table;
     revision at;
     struct slice end;
+    struct slice from; /* for the way back */
     /* private: */
     const void *leaf; /* the place; NULL: at the end */
     size_t slot;
@@ -267,6 +271,13 @@ enum err mvcc_walk_next(struct mvcc_walk *walk, struct slice *key,
                         struct rev *rev) MUST_USE;
 /* Go on at the first key >= `from` (forward or back). */
 void mvcc_walk_seek(struct mvcc_walk *walk, struct slice from);
+/* The way back: a walk that was initialized goes on before the first key >=
+ * `end` (at == NULL: behind the last key), and mvcc_walk_prev gives the key
+ * before the place; ERR_END when that would be less than `from`.
+ * Needs: nobody has written since mvcc_walk_seek_back; no mvcc_walk_next. */
+void mvcc_walk_seek_back(struct mvcc_walk *walk, struct slice end);
+enum err mvcc_walk_prev(struct mvcc_walk *walk, struct slice *key,
+                        struct rev *rev) MUST_USE;
 /* How many keys live in [from, end) at `at`. */
 enum err mvcc_count(struct mvcc_reader *reader, enum mvcc_table table,
                     struct slice from, struct slice end, revision at,
@@ -277,6 +288,10 @@ enum err mvcc_count(struct mvcc_reader *reader, enum mvcc_table table,
  * `from.main` is at or below the compaction. */
 enum err mvcc_history(struct mvcc_reader *reader, struct rev from,
                       struct record *out) MUST_USE;
+/* The same, below the compaction too: what is still there of it. That is more
+ * than what the compaction keeps as long as its work isn't done. */
+enum err mvcc_history_left(struct mvcc_reader *reader, struct rev from,
+                           struct record *out) MUST_USE;
 /* The first revision >= `from` of this key (tombstones too). ERR_END: none
  * yet; ERR_COMPACTED as above. */
 enum err mvcc_key_history(struct mvcc_reader *reader, enum mvcc_table table,

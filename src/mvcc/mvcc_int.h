@@ -112,6 +112,7 @@ struct slice meta__value(const struct meta_value *value);
 void meta__value_unref(struct meta_value *value);
 /* As it is in the file. */
 void meta__encode(struct buf *out, const struct meta_value *value);
+void meta__encode_pair(struct buf *out, struct slice name, struct slice value);
 enum err meta__decode(struct slice name, struct slice bytes,
                       struct slice *value) MUST_USE;
 

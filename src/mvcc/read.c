@@ -56,6 +56,14 @@ void mvcc_read_end(struct mvcc_reader *reader)
     reader->snapshot = false;
 }
 
+void mvcc_reader_revisions(const struct mvcc_reader *reader, revision *current,
+                           revision *compacted)
+{
+    CHECK(reader->reading);
+    *current = reader->mvcc->current;
+    *compacted = reader->mvcc->now.compacted;
+}
+
 /* ---- from the file ------------------------------------------------------- */
 
 /* Taken while the lock is held: what the tail had let go of before, the

@@ -25,7 +25,8 @@ enum err mvcc_walk_init(struct mvcc_walk *walk, struct mvcc_reader *reader,
                         struct slice end, revision at)
 {
     CHECK_LT(table, MVCC_TABLE_COUNT);
-    *walk = (struct mvcc_walk){.reader = reader, .table = table, .end = end};
+    *walk = (struct mvcc_walk){
+        .reader = reader, .table = table, .end = end, .from = from};
     enum err err = read__at(reader, at, &walk->at);
     if (err == ERR_OK)
         mvcc_walk_seek(walk, from);
@@ -91,6 +92,77 @@ enum err mvcc_walk_next(struct mvcc_walk *walk, struct slice *key,
     *key = entry_key(entry);
     return ERR_OK;
 }
+
+/* ---- the way back -------------------------------------------------------- */
+
+static const struct leaf *last_leaf(const struct index *index)
+{
+    const void *node = index->root;
+    for (uint32_t level = 0; level < index->height; level++) {
+        const struct inner *inner = node;
+        CHECK(inner->count > 0);
+        node = inner->child[inner->count - 1];
+    }
+    return node;
+}
+
+void mvcc_walk_seek_back(struct mvcc_walk *walk, struct slice end)
+{
+    const struct index *index = index_of(walk);
+    const struct leaf *leaf = NULL;
+    CHECK(walk->reader->reading);
+    if (end.at != NULL)
+        index__seek(index, end, &leaf, &walk->slot);
+    if (leaf == NULL) {
+        leaf = last_leaf(index);
+        walk->slot = leaf ? leaf->count : 0;
+    }
+    walk->leaf = leaf;
+    walk->shape = index->shape;
+    walk->last = NULL;
+}
+
+/* The one before that lives at the walk's revision, or NULL. */
+static const struct entry *prev_living(struct mvcc_walk *walk, struct rev *rev)
+{
+    const struct leaf *leaf = walk->leaf;
+    size_t slot = walk->slot;
+    const struct entry *entry = NULL;
+    for (bool live = false; leaf != NULL && !live;) {
+        if (slot == 0) {
+            leaf = leaf->prev;
+            slot = leaf ? leaf->count : 0;
+            continue;
+        }
+        entry = leaf->entry[--slot];
+        if (slot >= FETCH_AHEAD)
+            __builtin_prefetch(leaf->entry[slot - FETCH_AHEAD]);
+        *rev = revs__at(entry, walk->at, &live);
+    }
+    walk->leaf = leaf;
+    walk->slot = slot;
+    return leaf ? entry : NULL;
+}
+
+enum err mvcc_walk_prev(struct mvcc_walk *walk, struct slice *key,
+                        struct rev *rev)
+{
+    CHECK(walk->reader->reading && walk->at > 0);
+    CHECK(walk->leaf == NULL || walk->shape == index_of(walk)->shape);
+    if (walk->at < walk->reader->mvcc->now.compacted)
+        return ERR_COMPACTED;
+    const struct entry *entry = prev_living(walk, rev);
+    if (entry == NULL)
+        return ERR_END;
+    if (slice_cmp(entry_key(entry), walk->from) < 0) {
+        walk->leaf = NULL;
+        return ERR_END;
+    }
+    *key = entry_key(entry);
+    return ERR_OK;
+}
+
+/* ---- counting ------------------------------------------------------------ */
 
 enum err mvcc_count(struct mvcc_reader *reader, enum mvcc_table table,
                     struct slice from, struct slice end, revision at,

@@ -53,6 +53,12 @@ size_t watch_hub_count(const struct watch_hub *hub)
     return hub->count;
 }
 
+bool watch_is_live(const struct watcher *watcher)
+{
+    CHECK_NE(watcher->state, WATCH_OUT);
+    return watcher->state == WATCH_LIVE;
+}
+
 /* ---- places -------------------------------------------------------------- */
 
 static void attach_key(struct watch_hub *hub, struct watcher *watcher)

@@ -83,5 +83,8 @@ void watch_resume(struct watch_hub *hub, struct watcher *watcher);
 bool watch_catch_up(struct watch_hub *hub, struct mvcc_reader *reader,
                     size_t records_max);
 size_t watch_hub_count(const struct watch_hub *hub);
+/* True: it was given all that it waits for of the commits that the hub has
+ * seen. Needs: it is in the hub, which is at rest. */
+bool watch_is_live(const struct watcher *watcher);
 
 #endif

@@ -5,7 +5,7 @@
 #include "base/plant.h"
 #include "node/node_int.h"
 
-static void add_commit(void *context, struct mvcc_commit *commit)
+void node__add_commit(void *context, struct mvcc_commit *commit)
 {
     struct node *node = context;
     if (node->commit_count == node->commit_capacity) {
@@ -29,7 +29,7 @@ static enum err apply_tree(struct node *node, const struct tree_command *tree,
         return err;
     }
     if (commit != NULL) {
-        add_commit(node, commit);
+        node__add_commit(node, commit);
     }
     if (request != NULL) {
         CHECK(request->tree.commit == NULL);
@@ -40,34 +40,13 @@ static enum err apply_tree(struct node *node, const struct tree_command *tree,
     return ERR_OK;
 }
 
-static enum err apply_expire(struct node *node,
-                             const struct expire_command *expire,
-                             int64_t time_ns)
+static struct node_wait *handed_wait(struct node *node, uint64_t number)
 {
-    enum err err = ERR_OK;
-    if (PLANTED(LEASE_EARLY)) {
-        time_ns += NODE_PLANTED_EARLY_NS;
+    struct node_wait *wait = NULL;
+    if (PLANTED(ANSWER_OTHER)) {
+        wait = node__take_handed(node, number + 1);
     }
-    for (size_t i = 0; i < expire->count && err == ERR_OK; i++) {
-        err = tree_expire(&node->tree, expire->leases[i], time_ns, add_commit,
-                          node);
-        node__count(node, NODE_COUNTER(leases_expired), 1);
-    }
-    return err;
-}
-
-static enum err apply_compact(struct node *node, revision at)
-{
-    enum err err = mvcc_compact(node->mvcc, at);
-    if (err == ERR_COMPACTED || err == ERR_FUTURE_REVISION) {
-        return ERR_OK; /* no change, the same on every member */
-    }
-    if (err == ERR_OK) {
-        node->compacting = true;
-        node__count(node, NODE_COUNTER(compactions), 1);
-        log_info("mvcc", "compacted history", LOG_INT("revision", at));
-    }
-    return err;
+    return wait != NULL ? wait : node__take_handed(node, number);
 }
 
 static enum err apply_command(struct node *node, const struct raft_entry *entry,
@@ -82,7 +61,7 @@ static enum err apply_command(struct node *node, const struct raft_entry *entry,
         return err;
     }
     if (*wait == NULL && command.from == node->member_id) {
-        *wait = node__take_handed(node, command.number);
+        *wait = handed_wait(node, command.number);
     }
     request = *wait == NULL ? NULL : node__request_of(*wait);
     if (request != NULL) {
@@ -92,15 +71,22 @@ static enum err apply_command(struct node *node, const struct raft_entry *entry,
     case COMMAND_TREE:
         return apply_tree(node, &command.tree, entry->time_ns, request);
     case COMMAND_EXPIRE:
-        return apply_expire(node, &command.expire, entry->time_ns);
-    case COMMAND_COMPACT:
-        return apply_compact(node, command.compact);
+        return node__apply_expire(node, &command.expire, entry->time_ns);
     case COMMAND_PUBLISH:
         node__apply_publish(node, &command.publish);
         return ERR_OK;
     case COMMAND_CLUSTER:
         node__apply_cluster(node, &command.cluster);
         return ERR_OK;
+    case COMMAND_COMPACT:
+    case COMMAND_PUT:
+    case COMMAND_DELETE_RANGE:
+    case COMMAND_TXN:
+    case COMMAND_LEASE_GRANT:
+    case COMMAND_LEASE_REVOKE:
+    case COMMAND_LEASE_RENEW:
+    case COMMAND_ALARM:
+        return node__apply_request(node, &command, entry->time_ns, request);
     case COMMAND_MEMBER:
     case COMMAND_TRANSFER:
         return err_set(ERR_CORRUPT, "a question to the leader is in the log");

@@ -62,29 +62,11 @@ void node__batch_add(struct node *node, struct refbuf *command, int64_t now_ns)
     add(node, NULL, NULL, command, now_ns);
 }
 
-/* While there is no room, only what makes room may pass. */
-static bool is_refused(struct node *node, const struct refbuf *encoded)
-{
-    struct command command;
-    if (!atomic_load_explicit(&node->log_full, memory_order_relaxed) &&
-        !atomic_load_explicit(&node->kv_full, memory_order_relaxed) &&
-        !atomic_load_explicit(&node->over_quota, memory_order_relaxed)) {
-        return false;
-    }
-    arena_reset(&node->arena);
-    if (command_decode(slice_of(encoded->bytes, encoded->size), &node->arena,
-                       &command) != ERR_OK) {
-        return true;
-    }
-    return command.type == COMMAND_TREE && command.tree.op != TREE_DELETE &&
-           command.tree.op != TREE_COMPARE_AND_DELETE;
-}
-
 static void add_own(struct node *node, int64_t now_ns)
 {
     struct node_request *request = node__take_backlog(node);
     struct refbuf *command = request->command;
-    if (is_refused(node, command)) {
+    if (node__is_refused(node, command)) {
         node__answer(node, request, ERR_NO_SPACE);
         return;
     }
@@ -98,7 +80,7 @@ static void add_guest(struct node *node, int64_t now_ns)
     struct node_guest *guest = CONTAINER_OF(link, struct node_guest, link);
     struct refbuf *command = guest->command;
     CHECK_EQ(guest->origin.term, node->led_term);
-    if (is_refused(node, command)) {
+    if (node__is_refused(node, command)) {
         node__refuse_guest(node, guest, ERR_NO_SPACE);
         return;
     }

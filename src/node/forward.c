@@ -84,11 +84,16 @@ static void hand(struct node *node, struct node_wait *wait, raft_term term)
     node__count(node, NODE_COUNTER(forwarded), 1);
 }
 
-/* The next of the writes, then of the changes; NULL: none. */
+/* The next of the writes, then of the changes; NULL: none. Where this member
+ * has no room it takes nothing in that needs some, though others could. */
 static struct node_wait *next_wait(struct node *node)
 {
-    if (node->backlog.count > 0) {
-        return &node__take_backlog(node)->wait;
+    while (node->backlog.count > 0) {
+        struct node_request *request = node__take_backlog(node);
+        if (!node__is_refused(node, request->command)) {
+            return &request->wait;
+        }
+        node__answer(node, request, ERR_NO_SPACE);
     }
     if (node->changes.count > 0) {
         struct queue_link *link = node__chain_pop(&node->changes);

@@ -197,7 +197,7 @@ static void take_one(struct node *node, const struct node_origin *origin,
     arena_reset(&node->arena);
     /* What can't be decoded would stop every member that applies it. */
     if (command_decode(bytes, &node->arena, &command) != ERR_OK ||
-        command.from != 0) {
+        !node__is_well_formed(node, &command) || command.from != 0) {
         node__count(node, NODE_COUNTER(messages_dropped), 1);
         return;
     }
@@ -214,6 +214,13 @@ static void take_one(struct node *node, const struct node_origin *origin,
     case COMMAND_COMPACT:
     case COMMAND_PUBLISH:
     case COMMAND_CLUSTER:
+    case COMMAND_PUT:
+    case COMMAND_DELETE_RANGE:
+    case COMMAND_TXN:
+    case COMMAND_LEASE_GRANT:
+    case COMMAND_LEASE_REVOKE:
+    case COMMAND_ALARM:
+    case COMMAND_LEASE_RENEW:
         take_command(node, origin, bytes);
         return;
     }

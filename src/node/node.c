@@ -202,7 +202,12 @@ static int64_t lease_deadline_ms(const struct node *node, int64_t at_ms)
         return INT64_MAX;
     }
     int64_t left_ns = expire_ns - node__peek_now_ns(node);
-    return at_ms + (left_ns > 0 ? left_ns / 1000000 + 1 : 0);
+    if (left_ns > 0) {
+        return at_ms + left_ns / 1000000 + 1;
+    }
+    /* While nothing can be proposed (leadership is being handed over, say) it
+     * would be asked for again and again. */
+    return at_ms + (node->stuck ? node->config.heartbeat_ms : 0);
 }
 
 /* What only a leader does. */
@@ -290,6 +295,7 @@ enum err node_submit(struct node *node, struct node_request *request)
     bool was_empty = false;
     CHECK(request->command != NULL && request->on_done != NULL);
     request->tree = (struct tree_result){0};
+    request->answer = (struct txn_answer){0};
     request->wait = (struct node_wait){0};
     if (!queue_push(&node->queue, &request->link, &was_empty)) {
         return err_set(ERR_FULL, "too many requests wait");

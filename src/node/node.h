@@ -44,6 +44,7 @@
 #include "raft/raft.h"
 #include "snap/snap.h"
 #include "tree/tree.h"
+#include "txn/txn.h"
 
 /* The node's own note on what waits for an answer. */
 struct node_wait {
@@ -69,6 +70,11 @@ struct node_request {
     enum err err;            /* not applied: ERR_FULL, ERR_NO_SPACE, ... */
     struct tree_result tree; /* of a COMMAND_TREE without err; to be given back
                                 with tree_result_deinit */
+    /* Of a request of v3's (and of a COMMAND_COMPACT) without err; to be given
+     * back with txn_answer_deinit. A LEASE_RENEW answers with a
+     * LeaseKeepAliveResponse: ID, and TTL 0 where there is no such lease (one
+     * lease a command; a list has no body). */
+    struct txn_answer answer;
     raft_index index;
     raft_term term;
 };
@@ -311,6 +317,25 @@ struct node_progress {
 };
 void node_progress(const struct node *node, struct node_progress *out);
 
+/* The alarms that are raised, by members or by clients (Maintenance.Alarm):
+ * kept in the store, the same on every member. While NOSPACE is raised puts,
+ * txns that put and grants are refused everywhere, ERR_NO_SPACE. A member
+ * whose own store is full refuses by itself, without an alarm (see no_space),
+ * and is shown here too. Shared lock. */
+struct node_alarm {
+    member_id member;
+    uint32_t type; /* as AlarmType */
+};
+size_t node_alarms(struct node *node, struct node_alarm *out, size_t max);
+
+/* A file that holds the database in etcd's own format needs the indexes that
+ * the store stands at. Shared lock. */
+struct node_position {
+    raft_index applied;
+    raft_term term;
+};
+void node_position(struct node *node, struct node_position *out);
+
 /* Counters for metrics; each is a plain number that only grows. */
 struct node_counters {
     uint64_t proposals_applied;
@@ -333,6 +358,14 @@ struct node_counters {
     uint64_t reads_confirmed;
     uint64_t forwarded;
     uint64_t snapshots_installed;
+    uint64_t leases_granted; /* of v3 */
+    uint64_t leases_revoked;
+    uint64_t leases_renewed;
+    /* As etcd counts in etcd_mvcc_*: of each put and delete, one in a txn too;
+     * and the txns that made more than one change. */
+    uint64_t puts;
+    uint64_t deletes;
+    uint64_t txns;
 };
 void node_counters(const struct node *node, struct node_counters *out);
 
@@ -365,5 +398,36 @@ struct node_peer {
     double latency_max_ms;
 };
 size_t node_peers(const struct node *node, struct node_peer *out, size_t max);
+
+/* ---- a member that begins with a store from elsewhere -------------------- */
+
+/* What the store's meta must hold for node_open to find a member of this new
+ * cluster in it: each pair is given to `put`, which passes errors on. Slices
+ * are good for the call. */
+struct node_founding {
+    enum err (*put)(void *context, struct slice name, struct slice value);
+    void *context;
+};
+enum err node_found_members(const struct node_founding *founding,
+                            uint64_t cluster_id,
+                            const struct node_member *members,
+                            size_t member_count) MUST_USE;
+/* A lease of v3 that was granted `ttl_s` seconds. Its time begins when the
+ * cluster has its first leader, the same on every member, however long after
+ * one another they were made. */
+enum err node_found_lease(const struct node_founding *founding, lease_id id,
+                          int64_t ttl_s) MUST_USE;
+/* The log of that member, empty, behind a store that stands at `index` in
+ * `term`. The store is durable by then; an end in between leaves what
+ * node_open refuses. Errors: ERR_EXISTS, and those of the disk. */
+struct node_founding_log {
+    struct disk *disk;
+    uint64_t segment_bytes;
+    uint64_t cluster_id;
+    member_id member_id;
+    raft_index index;
+    raft_term term;
+};
+enum err node_found_log(const struct node_founding_log *log) MUST_USE;
 
 #endif

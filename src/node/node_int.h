@@ -38,7 +38,13 @@ enum {
      * by a member that doesn't lead but may tomorrow. */
     NODE_KEPT_MAX = 64 * 1024,
     NODE_KEPT_BY_FOLLOWER = 4 * 1024,
-    NODE_EXPIRE_MAX = 1000, /* leases in one command */
+    /* Leases in one command, and their keys, if it is more than one lease: a
+     * few milliseconds' work. */
+    NODE_EXPIRE_MAX = 1000,
+    NODE_EXPIRE_KEYS_MAX = 4000,
+    /* The end of a lease whose time hasn't begun (node_found_lease): the first
+     * leader lets it begin. */
+    NODE_LEASE_WAITS = 0,
     /* So much room in the log ends its alarm (or half of a small segment). */
     NODE_PROBE_BYTES = 1024 * 1024,
     NODE_COMPACT_KEYS = 1000,   /* index entries in one slice */
@@ -66,6 +72,8 @@ enum {
     NODE_CLEAN_MS = 10 * 60 * 1000,
     NODE_WINDOWS = 128,
     NODE_WINDOW_BITS = LIMIT_PROPOSALS_MAX,
+
+    NODE_ALARMS_MAX = 64, /* raised by clients, for any number they name */
 
     NODE_LEAVERS = 8,
     NODE_UPKEEP_MS = 1000,
@@ -206,6 +214,7 @@ struct node {
     struct mvcc_reader *reader;
     struct lease_table *leases;
     struct tree tree;
+    struct txn txn;
     struct arena arena; /* of one command */
     struct prng prng;
 
@@ -284,6 +293,10 @@ struct node {
     uint64_t kept_bytes;
     raft_index trimmed;
 
+    /* The alarms that are stored, by member and type. */
+    struct node_alarm alarms[NODE_ALARMS_MAX];
+    size_t alarm_count;
+
     int64_t time_ns;      /* of the newest entry, proposed here or persisted */
     int64_t kept_time_ns; /* meta "time": of an entry that made no commit */
     raft_term applied_term;
@@ -322,6 +335,7 @@ struct node {
     _Atomic bool log_full;  /* the log found no room */
     _Atomic bool kv_full;   /* the kv file found none */
     _Atomic bool over_quota;
+    _Atomic bool alarm_raised; /* NOSPACE, by whomever, for all members */
     _Atomic bool flush_wanted;
     _Atomic bool reads_are_current;
     _Atomic bool is_learner;
@@ -458,9 +472,48 @@ bool node__is_waited_for(const struct node *node);
 
 /* ---- apply.c ------------------------------------------------------------ */
 
+/* Keeps a commit for the watchers, until the chunk is applied. */
+void node__add_commit(void *node, struct mvcc_commit *commit);
 /* Applies [from, to] in chunks. */
 enum err node__apply(struct node *node, raft_index from,
                      raft_index to) MUST_USE;
+
+/* ---- requests.c: v3's ---------------------------------------------------- */
+
+/* Applies one of those commands; `request` NULL: nobody waits here.
+ * Errors: of the store, and ERR_CORRUPT (what nobody can have checked). */
+enum err node__apply_request(struct node *node, const struct command *command,
+                             int64_t time_ns,
+                             struct node_request *request) MUST_USE;
+/* True when the message in it is one; other commands have none. */
+bool node__is_well_formed(struct node *node, const struct command *command);
+/* While there is no room, only what makes room may pass. Uses the arena. */
+bool node__is_refused(struct node *node, const struct refbuf *encoded);
+
+/* ---- leases.c ------------------------------------------------------------ */
+
+enum err node__apply_expire(struct node *node,
+                            const struct expire_command *expire,
+                            int64_t time_ns) MUST_USE;
+/* *granted_s: how long it lives now. */
+enum v3_error node__grant(struct node *node, lease_id id, int64_t ttl_s,
+                          int64_t time_ns, int64_t *granted_s);
+enum err node__revoke(struct node *node, lease_id id, int64_t time_ns,
+                      enum v3_error *error) MUST_USE;
+/* Returns what it was granted, and is again; 0: there is no such lease. */
+int64_t node__renew(struct node *node, lease_id id, int64_t time_ns);
+/* The table as the store has it: after it was opened, or replaced. */
+enum err node__restore_leases(struct node *node) MUST_USE;
+
+/* ---- alarms.c ------------------------------------------------------------ */
+
+void node__apply_alarm(struct node *node,
+                       const Etcdserverpb__AlarmRequest *request,
+                       struct txn_answer *answer);
+void node__load_alarms(struct node *node);
+bool node__has_alarm(const struct node *node, uint32_t type);
+/* This member has no room itself. Any thread. */
+bool node__is_full(const struct node *node);
 
 /* ---- forward.c: a follower's side --------------------------------------- */
 
@@ -535,6 +588,10 @@ void node__put_membership(struct node *node,
                           const struct raft_members *members);
 void node__put_member(struct node *node, const struct node_member *member);
 void node__put_address(struct node *node, const struct node_member *member);
+/* As they stand in the store. */
+void node__address_encode(struct buf *out, const struct node_member *member);
+void node__published_encode(struct buf *out, struct slice name,
+                            struct slice client_urls);
 void node__put_published(struct node *node, member_id id, struct slice name,
                          struct slice client_urls);
 void node__remove_meta(struct node *node, const char *word, member_id id);

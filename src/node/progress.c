@@ -36,12 +36,21 @@ void node_progress(const struct node *node, struct node_progress *out)
         .applied = READ(applied),
         .role = (enum raft_role)READ(role),
         .revision = READ(revision),
-        .no_space = READ(log_full) || READ(kv_full) || READ(over_quota),
+        .no_space = node__is_full(node) || READ(alarm_raised),
         .leader_since_ns = READ(leader_since_ns),
         .pending = queue_count(&node->queue) + READ(waiting),
         .is_learner = READ(is_learner),
         .is_removed = READ(is_removed),
     };
+}
+
+void node_position(struct node *node, struct node_position *out)
+{
+    struct mvcc_status status;
+    mvcc_status(node->mvcc, &status);
+    *out = (struct node_position){.applied = status.applied_index,
+                                  .term = status.applied_term};
+    CHECK(out->applied == 0 || out->term > 0);
 }
 
 void node_counters(const struct node *node, struct node_counters *out)

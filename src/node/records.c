@@ -144,26 +144,37 @@ void node__remove_meta(struct node *node, const char *word, member_id id)
     }
 }
 
+void node__address_encode(struct buf *out, const struct node_member *member)
+{
+    buf_append_char(out, member->is_standby ? FLAG_STANDBY : 0);
+    buf_append_slice(out, member->peer_urls);
+}
+
 void node__put_address(struct node *node, const struct node_member *member)
 {
     char name[24];
     struct buf value = {0};
-    buf_append_char(&value, member->is_standby ? FLAG_STANDBY : 0);
-    buf_append_slice(&value, member->peer_urls);
+    node__address_encode(&value, member);
     mvcc_meta_put(node->mvcc, node__meta_name("address", member->id, name),
                   buf_slice(&value));
     buf_deinit(&value);
+}
+
+void node__published_encode(struct buf *out, struct slice name,
+                            struct slice client_urls)
+{
+    char size[VARINT_BYTES_MAX];
+    buf_append(out, size, put_varint(size, name.size));
+    buf_append_slice(out, name);
+    buf_append_slice(out, client_urls);
 }
 
 void node__put_published(struct node *node, member_id id, struct slice name,
                          struct slice client_urls)
 {
     char meta[24];
-    char size[VARINT_BYTES_MAX];
     struct buf value = {0};
-    buf_append(&value, size, put_varint(size, name.size));
-    buf_append_slice(&value, name);
-    buf_append_slice(&value, client_urls);
+    node__published_encode(&value, name, client_urls);
     mvcc_meta_put(node->mvcc, node__meta_name("member", id, meta),
                   buf_slice(&value));
     buf_deinit(&value);

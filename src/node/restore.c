@@ -53,10 +53,9 @@ static enum err open_store(struct node *node)
     }
     node->tree = (struct tree){
         .mvcc = node->mvcc, .reader = node->reader, .leases = node->leases};
-    mvcc_read_begin(node->reader);
-    err = tree_restore_leases(&node->tree);
-    mvcc_read_end(node->reader);
-    return err_wrap(err, "read the leases");
+    node->txn = (struct txn){
+        .mvcc = node->mvcc, .reader = node->reader, .leases = node->leases};
+    return node__restore_leases(node);
 }
 
 static void note_time(struct node *node, int64_t time_ns)
@@ -90,6 +89,7 @@ enum err node__take_store(struct node *node)
     atomic_store(&node->revision, status.current);
     atomic_store(&node->tail_bytes, status.tail_bytes);
     node__look_at_quota(node);
+    node__load_alarms(node);
     return node__load_members(node);
 }
 

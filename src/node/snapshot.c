@@ -185,9 +185,7 @@ static enum err read_store_anew(struct node *node)
     enum err err = mvcc_reload(node->mvcc);
     lease_table_clear(node->leases);
     if (err == ERR_OK && !PLANTED(SNAPSHOT_NO_LEASES)) {
-        mvcc_read_begin(node->reader);
-        err = tree_restore_leases(&node->tree);
-        mvcc_read_end(node->reader);
+        err = node__restore_leases(node);
     }
     return err == ERR_OK ? node__take_store(node) : err;
 }

@@ -56,6 +56,36 @@ bool node__is_expiring(const struct node *node)
            node->expiry_index <= status.last;
 }
 
+static size_t count_waiting(const struct node *node, const lease_id *ids,
+                            size_t count)
+{
+    int64_t expire_ns;
+    size_t i = 0;
+    while (i < count && lease_get(node->leases, ids[i], &expire_ns) &&
+           expire_ns == NODE_LEASE_WAITS) {
+        i++;
+    }
+    return i;
+}
+
+/* So many of them as don't hold up the writes behind them: one at least, and
+ * few where they have many keys. */
+static size_t worth_a_command(const struct node *node, const lease_id *ids,
+                              size_t count)
+{
+    struct lease_info info;
+    size_t keys = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool found = lease_info(node->leases, ids[i], &info);
+        CHECK(found);
+        keys += info.keys;
+        if (i > 0 && keys > NODE_EXPIRE_KEYS_MAX) {
+            return i;
+        }
+    }
+    return count;
+}
+
 void node__propose_expiry(struct node *node, int64_t now_ns, int64_t now_ms)
 {
     int64_t early_ns = PLANTED(LEASE_EARLY) ? NODE_PLANTED_EARLY_NS : 0;
@@ -74,13 +104,22 @@ void node__propose_expiry(struct node *node, int64_t now_ns, int64_t now_ms)
     size_t count =
         lease_expired(node->leases, now_ns + early_ns, ids, NODE_EXPIRE_MAX);
     CHECK_LE(count, NODE_EXPIRE_MAX);
+    count = worth_a_command(node, ids, count);
     if (count == 0) {
         return;
     }
+    /* Those that wait stand in front. */
+    size_t waiting = count_waiting(node, ids, count);
     struct command command = {
         .type = COMMAND_EXPIRE,
         .expire = {.leases = ids, .count = count},
     };
+    if (waiting > 0) {
+        command = (struct command){
+            .type = COMMAND_LEASE_RENEW,
+            .renew = {.leases = ids, .count = waiting},
+        };
+    }
     CHECK_EQ(node->batch->count, 0);
     raft_status(node->raft, &status);
     node->expiry_index = status.last + 1;

@@ -79,6 +79,7 @@ void node__answer(struct node *node, struct node_request *request, enum err err)
     request->term = atomic_load_explicit(&node->term, memory_order_relaxed);
     if (err != ERR_OK) {
         tree_result_deinit(&request->tree);
+        txn_answer_deinit(&request->answer);
         request->index =
             atomic_load_explicit(&node->applied, memory_order_relaxed);
         node__count(node, NODE_COUNTER(proposals_failed), 1);

@@ -73,17 +73,17 @@ static bool decode_tree(struct slice body, struct tree_command *tree)
            tree->path.at[0] == '/';
 }
 
-/* 1 lease, repeated. */
-static void encode_expire(struct buf *out, const struct expire_command *expire)
+/* 1 lease, repeated: of those that end and of those that are kept alive. Lease
+ * 0, which a client may name, is none and is left out. */
+static void encode_leases(struct buf *out, const int64_t *leases, size_t count)
 {
-    for (size_t i = 0; i < expire->count; i++) {
-        CHECK_NE(expire->leases[i], 0);
-        pb_put_i64(out, 1, expire->leases[i]);
+    for (size_t i = 0; i < count; i++) {
+        pb_put_i64(out, 1, leases[i]);
     }
 }
 
-static bool decode_expire(struct slice body, struct arena *arena,
-                          struct expire_command *expire)
+static bool decode_leases(struct slice body, struct arena *arena,
+                          const int64_t **out, size_t *count)
 {
     struct pb_reader reader;
     struct pb_field field;
@@ -92,12 +92,12 @@ static bool decode_expire(struct slice body, struct arena *arena,
     if (leases == NULL) {
         return false;
     }
-    expire->leases = leases;
-    expire->count = 0;
+    *out = leases;
+    *count = 0;
     pb_reader_init(&reader, body);
     while (pb_next(&reader, &field)) {
         if (field.number == 1 && field.type == PB_VARINT) {
-            leases[expire->count++] = (int64_t)field.value;
+            leases[(*count)++] = (int64_t)field.value;
         }
     }
     return !reader.failed;
@@ -238,7 +238,7 @@ static void encode_body(struct buf *out, const struct command *command)
         encode_tree(out, &command->tree);
         return;
     case COMMAND_EXPIRE:
-        encode_expire(out, &command->expire);
+        encode_leases(out, command->expire.leases, command->expire.count);
         return;
     case COMMAND_COMPACT:
         pb_put_i64(out, 1, command->compact);
@@ -254,6 +254,17 @@ static void encode_body(struct buf *out, const struct command *command)
         return;
     case COMMAND_TRANSFER:
         pb_put_u64(out, 1, command->transfer_to);
+        return;
+    case COMMAND_PUT:
+    case COMMAND_DELETE_RANGE:
+    case COMMAND_TXN:
+    case COMMAND_LEASE_GRANT:
+    case COMMAND_LEASE_REVOKE:
+    case COMMAND_ALARM:
+        buf_append_slice(out, command->message);
+        return;
+    case COMMAND_LEASE_RENEW:
+        encode_leases(out, command->renew.leases, command->renew.count);
         return;
     }
     UNREACHABLE();
@@ -305,7 +316,8 @@ static bool decode_body(struct slice body, struct arena *arena,
     case COMMAND_TREE:
         return decode_tree(body, &out->tree);
     case COMMAND_EXPIRE:
-        return decode_expire(body, arena, &out->expire);
+        return decode_leases(body, arena, &out->expire.leases,
+                             &out->expire.count);
     case COMMAND_COMPACT:
         return decode_compact(body, &out->compact);
     case COMMAND_PUBLISH:
@@ -316,6 +328,19 @@ static bool decode_body(struct slice body, struct arena *arena,
         return decode_member(body, &out->member);
     case COMMAND_TRANSFER:
         return decode_transfer(body, &out->transfer_to);
+    case COMMAND_PUT:
+    case COMMAND_DELETE_RANGE:
+    case COMMAND_TXN:
+    case COMMAND_LEASE_GRANT:
+    case COMMAND_LEASE_REVOKE:
+    case COMMAND_ALARM:
+        /* Who applies it takes it apart: the message is proto/'s other half,
+         * and most readers of a command don't look into it. */
+        out->message = body;
+        return true;
+    case COMMAND_LEASE_RENEW:
+        return decode_leases(body, arena, &out->renew.leases,
+                             &out->renew.count);
     }
     return false;
 }
@@ -340,10 +365,10 @@ enum err command_decode(struct slice input, struct arena *arena,
             out->number = field.value;
         }
     }
-    if (reader.failed) {
+    if (reader.failed || (out->from == 0) != (out->number == 0)) {
         return err_set(ERR_CORRUPT, "a command is malformed");
     }
-    if (type < COMMAND_TREE || type > COMMAND_TRANSFER) {
+    if (type < COMMAND_TREE || type > COMMAND_LEASE_RENEW) {
         return err_set(ERR_UNSUPPORTED, "a command of type %llu",
                        (unsigned long long)type);
     }

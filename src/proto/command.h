@@ -32,6 +32,17 @@ enum command_type {
     /* What a follower asks of the leader; never in the log: */
     COMMAND_MEMBER = 6,   /* a change of membership */
     COMMAND_TRANSFER = 7, /* of leadership */
+    /* Requests of v3, as they came and were checked. */
+    COMMAND_PUT = 8,           /* PutRequest */
+    COMMAND_DELETE_RANGE = 9,  /* DeleteRangeRequest */
+    COMMAND_TXN = 10,          /* TxnRequest */
+    COMMAND_LEASE_GRANT = 11,  /* LeaseGrantRequest; its ID is set */
+    COMMAND_LEASE_REVOKE = 12, /* LeaseRevokeRequest */
+    COMMAND_ALARM = 13,        /* AlarmRequest: ACTIVATE or DEACTIVATE */
+    /* Leases that were kept alive: each ends its TTL from now on. A keepalive
+     * is a write, so every member knows when a lease ends, and a change of
+     * leader changes nothing. */
+    COMMAND_LEASE_RENEW = 14,
 };
 
 enum tree_op {
@@ -59,6 +70,11 @@ struct tree_command {
 };
 
 struct expire_command {
+    const int64_t *leases;
+    size_t count;
+};
+
+struct renew_command {
     const int64_t *leases;
     size_t count;
 };
@@ -100,6 +116,8 @@ struct command {
         struct cluster_command cluster;
         struct member_command member;
         uint64_t transfer_to;
+        struct renew_command renew;
+        struct slice message; /* of a request of v3's */
     };
 };
 

@@ -11,7 +11,8 @@
  *   state machine safety  one entry an index is committed; one revision an
  *                         index; one commit a revision
  *   durability            what was said to be durable is there after a restart
- *   the store             key by key what the commits say, leases too
+ *   the store             key by key what the commits say; v3's leases are
+ *                         those of the log; HashKV is one for each index
  */
 #include "base/check.h"
 #include "base/mem.h"
@@ -316,6 +317,7 @@ void sim__check_opened(struct sim_member *member)
 
 static enum err look_at_store(struct sim_member *member)
 {
+    enum { HASH_EVERY = 64 };
     struct mvcc_status status;
     struct sim_view *view = &member->view;
     enum err err = ERR_OK;
@@ -329,8 +331,13 @@ static enum err look_at_store(struct sim_member *member)
     if (status.applied_index > view->applied)
         err = ledger_applied(&member->sim->ledger, status.applied_index,
                              status.current, status.time_ns);
+    /* Now and then, at indexes where others stop too. */
+    bool is_due = status.applied_index > view->applied &&
+                  status.applied_index % HASH_EVERY == 0;
     view->applied = status.applied_index;
     view->revision = status.current;
+    if (err == ERR_OK && is_due)
+        sim__check_hash(member);
     return err;
 }
 
@@ -389,7 +396,7 @@ static enum err check_record(struct sim_member *member,
     if (twin == NULL)
         return err_set(ERR_CORRUPT, "%.*s lives, and should not",
                        (int)record->key.size, record->key.at);
-    if (record->lease &&
+    if (record->lease && lease_is_v2(record->lease) &&
         (!lease_get(node_leases(member->node), record->lease, &expire_ns) ||
          expire_ns != record->expire_ns))
         return err_set(ERR_CORRUPT, "%.*s: its lease is lost",
@@ -398,14 +405,13 @@ static enum err check_record(struct sim_member *member,
 }
 
 static enum err check_table(struct sim_member *member, enum mvcc_table table,
-                            revision at, size_t *leased)
+                            revision at, struct ledger_sum *sum)
 {
     struct mvcc_walk walk;
     struct slice key;
     struct record record;
     struct rev rev;
     size_t keys = 0;
-    size_t twins;
     enum err err = mvcc_walk_init(&walk, member->reader, table, SLICE(""),
                                   slice_of(NULL, 0), at);
     while (err == ERR_OK) {
@@ -418,33 +424,119 @@ static enum err check_table(struct sim_member *member, enum mvcc_table table,
     }
     if (err != ERR_END)
         return err;
-    ledger_count(&member->sim->ledger, table, at, &twins, leased);
-    return keys == twins
+    ledger_count(&member->sim->ledger, table, at, sum);
+    return keys == sum->keys ? ERR_OK
+                             : err_set(ERR_CORRUPT, "%zu keys, should be %zu",
+                                       keys, sum->keys);
+}
+
+/* v3's leases are those of the log, with all the time that they have left;
+ * each has its keys. *there, *keys: so many, and with so many keys. */
+static enum err check_leases(struct sim_member *member, raft_index applied,
+                             size_t *there, size_t *keys)
+{
+    const struct lessor *lessor = &member->sim->ledger.lessor;
+    const struct lease_table *table = node_leases(member->node);
+    *there = *keys = 0;
+    for (size_t i = 0; i < lessor->count; i++) {
+        lease_id id = lessor->leases[i].id;
+        struct lease_info info;
+        const struct lessor_change *must = lessor_get(lessor, id, applied);
+        bool has = lease_info(table, id, &info);
+        if (has != (must != NULL))
+            return err_set(ERR_CORRUPT, "lease %lld is %s, at index %llu",
+                           (long long)id, has ? "there" : "not there",
+                           (unsigned long long)applied);
+        if (!has)
+            continue;
+        if (info.expire_ns != must->expire_ns ||
+            info.granted_s != must->granted_s)
+            return err_set(ERR_CORRUPT,
+                           "lease %lld ends %lld ms later than it should, at "
+                           "index %llu",
+                           (long long)id,
+                           (long long)(info.expire_ns - must->expire_ns) /
+                               SIM_MS,
+                           (unsigned long long)applied);
+        (*there)++;
+        *keys += info.keys;
+    }
+    return ERR_OK;
+}
+
+static enum err check_all_leases(struct sim_member *member, raft_index applied,
+                                 const struct ledger_sum *sum)
+{
+    size_t count = lease_count(node_leases(member->node));
+    size_t there;
+    size_t keys;
+    enum err err = check_leases(member, applied, &there, &keys);
+    if (err)
+        return err;
+    if (count != there + sum->with_ttl)
+        return err_set(ERR_CORRUPT, "%zu leases, should be %zu", count,
+                       there + sum->with_ttl);
+    return keys == sum->with_lease
                ? ERR_OK
-               : err_set(ERR_CORRUPT, "%zu keys, should be %zu", keys, twins);
+               : err_set(ERR_CORRUPT, "leases have %zu keys, should have %zu",
+                         keys, sum->with_lease);
 }
 
 void sim__check_store(struct sim_member *member)
 {
     struct mvcc_status status;
     enum err err = ERR_OK;
-    size_t leases = 0;
+    struct ledger_sum all = {0};
     /* Where its kv file will fail, it may be now. */
     if (member->sim->over || member->armed)
         return;
     sim__read_begin(member);
     mvcc_status(node_mvcc(member->node), &status);
     for (int i = 0; err == ERR_OK && i < MVCC_TABLE_COUNT; i++) {
-        size_t leased = 0;
-        err = check_table(member, (enum mvcc_table)i, status.current, &leased);
-        leases += leased;
+        struct ledger_sum sum = {0};
+        err = check_table(member, (enum mvcc_table)i, status.current, &sum);
+        all.with_ttl += sum.with_ttl;
+        all.with_lease += sum.with_lease;
     }
-    if (err == ERR_OK && lease_count(node_leases(member->node)) != leases)
-        err = err_set(ERR_CORRUPT, "%zu leases, should be %zu",
-                      lease_count(node_leases(member->node)), leases);
+    if (err == ERR_OK)
+        err = check_all_leases(member, status.applied_index, &all);
     sim__read_end(member);
     if (err)
         sim__fail_at(member, "the store");
+}
+
+static enum err hash(struct sim_member *member, raft_index *index,
+                     uint32_t *out)
+{
+    enum { RECORDS = 1000 };
+    struct mvcc_status status;
+    struct txn_hash hash;
+    enum v3_error error = V3_OK;
+    sim__read_begin(member);
+    mvcc_status(node_mvcc(member->node), &status);
+    *index = status.applied_index;
+    enum err err =
+        txn_hash_begin(member->reader, 0, status.current, &hash, &error);
+    while (err == ERR_OK && error == V3_OK && !hash.done)
+        err = txn_hash_slice(&hash, member->reader, RECORDS);
+    sim__read_end(member);
+    *out = hash.crc;
+    return err == ERR_OK && error
+               ? err_set(ERR_CORRUPT, "no hash: error %d", (int)error)
+               : err;
+}
+
+void sim__check_hash(struct sim_member *member)
+{
+    raft_index index;
+    uint32_t crc;
+    if (member->sim->over || member->armed)
+        return;
+    enum err err = hash(member, &index, &crc);
+    if (err == ERR_OK && index > 0)
+        err = ledger_hashed(&member->sim->ledger, index, crc);
+    if (err)
+        sim__fail_at(member, "HashKV");
 }
 
 void sim__check_free(struct sim *sim)

@@ -5,6 +5,9 @@
  *   /q            created in order     /t/0 ...  with a TTL, refreshed
  *   /d/0/1 ...    in directories that are removed, or have a TTL
  *
+ * Plain keys are written and read by v2 and v3 alike; what v3 has beside them
+ * stands in v3_ask.c.
+ *
  * Each value that is written is written by one request only, so a commit tells
  * which request made it, and twice is seen.
  */
@@ -14,26 +17,36 @@
 #include "base/mem.h"
 #include "sim/sim_int.h"
 
-static bool is_plain(enum sim_kind kind)
+static bool is_read(enum sim_kind kind)
 {
-    return kind <= SIM_REMOVE;
-}
-
-static bool is_write(enum sim_kind kind)
-{
-    return kind != SIM_READ;
+    return kind == SIM_READ || kind == SIM_GET;
 }
 
 /* Does the command carry a value of its own? */
 static bool has_value(enum sim_kind kind)
 {
-    return kind != SIM_READ && kind != SIM_DELETE && kind != SIM_REMOVE &&
-           kind != SIM_REFRESH && kind != SIM_DIR_TTL && kind != SIM_DIR_DELETE;
+    switch (kind) {
+    case SIM_READ:
+    case SIM_DELETE:
+    case SIM_REMOVE:
+    case SIM_REFRESH:
+    case SIM_DIR_TTL:
+    case SIM_DIR_DELETE:
+    case SIM_GET:
+    case SIM_END:
+    case SIM_END_IF:
+    case SIM_GRANT:
+    case SIM_KEEP:
+    case SIM_REVOKE:
+        return false;
+    default:
+        return true;
+    }
 }
 
 /* ---- values -------------------------------------------------------------- */
 
-static void put_value(struct buf *out, uint32_t value, size_t bytes)
+void sim__put_value(struct buf *out, uint32_t value, size_t bytes)
 {
     buf_append_char(out, 'v');
     buf_append_u64(out, value);
@@ -45,7 +58,7 @@ static void put_value(struct buf *out, uint32_t value, size_t bytes)
 }
 
 /* 0: not one of ours. */
-static uint32_t value_of(struct slice text)
+uint32_t sim__value_of(struct slice text)
 {
     uint64_t value = 0;
     ptrdiff_t end = slice_find(text, '.');
@@ -58,15 +71,19 @@ static uint32_t value_of(struct slice text)
 
 void sim__note_commit(struct sim *sim, const struct mvcc_commit *commit)
 {
+    uint32_t same = 0;
+    sim__v3_note_commit(sim, commit);
     for (uint32_t i = 0; i < commit->count; i++) {
         const struct record *record = &commit->records[i];
         sim__count(sim, SIM_COUNT_EXPIRIES, record->cause == MVCC_EXPIRE);
         /* A refresh keeps the value. */
         if (record->flags & (MVCC_TOMBSTONE | MVCC_REFRESH))
             continue;
-        uint32_t value = value_of(record->value);
-        if (value == 0)
+        uint32_t value = sim__value_of(record->value);
+        if (value == 0 || value == same)
             continue;
+        /* A txn's two keys have one value. */
+        same = value;
         if (sim->values[value] & SIM_VALUE_DONE)
             sim__fail(sim, "value %u is written twice: at revision %lld", value,
                       (long long)commit->main);
@@ -79,6 +96,29 @@ void sim__note_commit(struct sim *sim, const struct mvcc_commit *commit)
 
 /* ---- histories ----------------------------------------------------------- */
 
+/* As the checker of histories knows them. */
+static enum linear_kind linear_kind(enum sim_kind kind)
+{
+    switch (kind) {
+    case SIM_GET:
+        return LINEAR_READ;
+    case SIM_PUT:
+        return LINEAR_SET;
+    case SIM_PUT_NEW:
+    case SIM_PUT_IF:
+        return LINEAR_PUT_IF;
+    case SIM_PUT_OLD:
+        return LINEAR_UPDATE;
+    case SIM_END:
+        return LINEAR_DELETE;
+    case SIM_END_IF:
+        return LINEAR_END_IF;
+    default:
+        CHECK_LE(kind, SIM_REMOVE);
+        return (enum linear_kind)kind;
+    }
+}
+
 static size_t begin_history(struct sim_op *op)
 {
     struct sim_history *history = &op->sim->histories[op->key];
@@ -90,23 +130,26 @@ static size_t begin_history(struct sim_op *op)
     history->ops[history->count] = (struct linear_op){
         .call_ns = op->call_ns,
         .return_ns = LINEAR_NEVER,
-        .kind = (enum linear_kind)op->kind,
+        .kind = linear_kind(op->kind),
         .value = op->value,
-        .expect = op->expect,
+        .expect = op->kind == SIM_PUT_NEW ? 0 : op->expect,
     };
     return history->count++;
 }
 
 /* What was told of a plain key. */
-static void end_history(struct sim_op *op, bool refused, uint32_t seen)
+static void end_history(struct sim_op *op, bool refused, uint32_t seen,
+                        revision at)
 {
     struct sim_history *history = &op->sim->histories[op->key];
     struct linear_op *linear = &history->ops[op->history];
     linear->return_ns = op->sim->now_ns;
     linear->refused = refused;
     linear->seen = seen;
-    if (!refused && is_write(op->kind))
+    if (!refused && !is_read(op->kind)) {
         history->newest = op->value;
+        history->newest_at = at;
+    }
 }
 
 /* Nothing was done: it is as if it had been a read that never returned. */
@@ -119,12 +162,14 @@ static void forget_history(struct sim_op *op)
 
 void sim__check_histories(struct sim *sim)
 {
-    for (int i = 0; i < SIM_KEYS; i++) {
+    for (int i = 0; i < SIM_OBJECTS; i++) {
         const struct sim_history *history = &sim->histories[i];
+        char name[SIM_PATH_BYTES_MAX];
+        sim__part_name(i, 0, name);
         enum linear_verdict verdict =
             linear_check(history->ops, history->count, 0, SIM_LINEAR_STEPS_MAX);
         if (verdict == LINEAR_BAD)
-            sim__fail(sim, "the history of /k%d is not linearizable", i);
+            sim__fail(sim, "the history of %s is not linearizable", name);
         sim__count(sim, SIM_COUNT_UNSURE, verdict == LINEAR_UNSURE);
     }
 }
@@ -139,6 +184,7 @@ static void free_op(struct sim_op *op)
         op->client->op = NULL;
     list_remove(&op->link);
     tree_result_deinit(&op->request.tree);
+    txn_answer_deinit(&op->request.answer);
     refbuf_unref(op->command);
     mem_free(op);
 }
@@ -175,7 +221,7 @@ static void refuse_value(struct sim_op *op)
 
 static void take_refusal(struct sim_op *op)
 {
-    if (is_plain(op->kind))
+    if (sim__is_plain(op->kind))
         forget_history(op);
     refuse_value(op);
 }
@@ -213,7 +259,7 @@ static enum err check_in_store(const struct sim_op *op)
     if (tree->error != TREE_NONE || !has_value(op->kind))
         return ERR_OK;
     for (uint32_t i = 0; commit && i < commit->count; i++)
-        if (value_of(commit->records[i].value) == op->value)
+        if (sim__value_of(commit->records[i].value) == op->value)
             return ERR_OK;
     return err_set(ERR_CORRUPT, "it isn't at revision %lld",
                    (long long)tree->index);
@@ -221,7 +267,7 @@ static enum err check_in_store(const struct sim_op *op)
 
 static uint32_t prev_value(const struct tree_result *tree)
 {
-    return tree->event.has_prev ? value_of(tree->event.prev.value) : 0;
+    return tree->event.has_prev ? sim__value_of(tree->event.prev.value) : 0;
 }
 
 static void note_revision(struct sim *sim, revision at)
@@ -230,14 +276,31 @@ static void note_revision(struct sim *sim, revision at)
         sim->acked_revision = at;
 }
 
+static enum err take_v2(struct sim_op *op, struct sim_found *out)
+{
+    const struct tree_result *tree = &op->request.tree;
+    *out = (struct sim_found){.refused = tree->error != TREE_NONE,
+                              .value = prev_value(tree)};
+    if (out->refused)
+        out->value = tree->error == TREE_KEY_NOT_FOUND ? 0 : UINT32_MAX;
+    return check_in_store(op);
+}
+
+/* The store's revision, as it was told. */
+static revision told_revision(const struct sim_op *op)
+{
+    return sim__is_v3(op->kind) ? op->request.answer.revision
+                                : op->request.tree.index;
+}
+
 static void take_write(struct sim_op *op)
 {
     struct sim *sim = op->sim;
-    const struct tree_result *tree = &op->request.tree;
-    bool refused = tree->error != TREE_NONE;
+    struct sim_found found = {0};
     enum err err = check_in_log(op);
     if (err == ERR_OK)
-        err = check_in_store(op);
+        err = sim__is_v3(op->kind) ? sim__v3_take(op, &found)
+                                   : take_v2(op, &found);
     if (err) {
         sim__fail_at(op->member, "an acknowledged write");
         return;
@@ -245,20 +308,17 @@ static void take_write(struct sim_op *op)
     sim__count(sim, SIM_COUNT_WRITES, 1);
     if (op->request.index > sim->acked_index)
         sim->acked_index = op->request.index;
-    note_revision(sim, tree->index);
-    if (refused)
+    sim__count(sim, SIM_COUNT_V3, sim__is_v3(op->kind));
+    note_revision(sim, told_revision(op));
+    if (found.refused)
         refuse_value(op);
-    if (!is_plain(op->kind))
-        return;
-    uint32_t seen = prev_value(tree);
-    if (refused)
-        seen = tree->error == TREE_KEY_NOT_FOUND ? 0 : UINT32_MAX;
-    end_history(op, refused, seen);
+    if (sim__is_plain(op->kind))
+        end_history(op, found.refused, found.value, told_revision(op));
 }
 
 /* What this member has under `path` now, which must be what the twin has. */
-static bool look_up(struct sim_member *member, const char *path,
-                    uint32_t *value, revision *at)
+static enum err get_v2(struct sim_member *member, const char *path,
+                       uint32_t *value, revision *at)
 {
     struct sim *sim = member->sim;
     struct tree_node node;
@@ -272,11 +332,23 @@ static bool look_up(struct sim_member *member, const char *path,
     const struct record *twin =
         ledger_get(&sim->ledger, MVCC_KEYS, slice_str(path), status.current);
     *at = status.current;
-    *value = err == ERR_OK && error == TREE_NONE ? value_of(node.value) : 0;
-    if (err == ERR_OK && (twin ? value_of(twin->value) : 0) != *value)
+    *value =
+        err == ERR_OK && error == TREE_NONE ? sim__value_of(node.value) : 0;
+    if (err == ERR_OK && (twin ? sim__value_of(twin->value) : 0) != *value)
         err = err_set(ERR_CORRUPT, "%s is v%u at revision %lld", path, *value,
                       (long long)*at);
     sim__read_end(member);
+    return err;
+}
+
+/* An object, by either API; v3 sees it as it was at `at` too (0: now). */
+static bool look_up(struct sim_member *member, int object, bool by_v3,
+                    uint32_t *value, revision *at)
+{
+    char path[SIM_PATH_BYTES_MAX];
+    sim__part_name(object, 0, path);
+    enum err err = by_v3 ? sim__v3_range(member, object, at, value)
+                         : get_v2(member, path, value, at);
     if (err == ERR_OK)
         return true;
     if (err == ERR_IO && member->armed)
@@ -289,8 +361,8 @@ static void take_read(struct sim_op *op)
 {
     struct sim *sim = op->sim;
     uint32_t value;
-    revision at;
-    if (!look_up(op->member, op->path, &value, &at))
+    revision at = 0;
+    if (!look_up(op->member, op->key, op->kind == SIM_GET, &value, &at))
         return;
     if (at < op->revision_floor) {
         sim__fail(sim,
@@ -302,7 +374,7 @@ static void take_read(struct sim_op *op)
     }
     sim__count(sim, SIM_COUNT_READS, 1);
     note_revision(sim, at);
-    end_history(op, false, value);
+    end_history(op, false, value, at);
 }
 
 static void answer(struct sim *sim, struct sim_event *event)
@@ -322,14 +394,14 @@ static void answer(struct sim *sim, struct sim_event *event)
     }
     sim__trace(sim, member->place, SIM_TRACE_ANSWER,
                (uint64_t)op->client->number, op->err,
-               (uint64_t)op->request.tree.index);
+               (uint64_t)told_revision(op));
     if (op->client->on_answer)
         op->client->on_answer(op->client, op->err);
-    if (op->err == ERR_OK && op->kind == SIM_READ)
+    if (op->err == ERR_OK && is_read(op->kind))
         take_read(op);
     else if (op->err == ERR_OK)
         take_write(op);
-    else if (is_refusal(op->err) || op->kind == SIM_READ)
+    else if (is_refusal(op->err) || is_read(op->kind))
         take_refusal(op);
     else
         sim__count(sim, SIM_COUNT_UNKNOWN, 1);
@@ -361,11 +433,16 @@ static void on_read(struct node_read *read)
 static void make_path(struct sim_op *op)
 {
     struct buf path = {0};
-    if (is_plain(op->kind))
-        buf_printf(&path, "/k%d", op->key);
+    if (sim__is_plain(op->kind)) {
+        sim__part_name(op->key, 0, op->path);
+        return;
+    }
+    if (op->kind == SIM_ATTACH || op->kind == SIM_LOOSEN)
+        buf_printf(&path, "/l/%d/%u", op->key % SIM_LEASES, op->value % 4);
     else if (op->kind == SIM_IN_ORDER)
         buf_append_str(&path, "/q");
-    else if (op->kind == SIM_TTL || op->kind == SIM_REFRESH)
+    else if (op->kind == SIM_TTL || op->kind == SIM_REFRESH ||
+             op->kind == SIM_TAKE_OVER)
         buf_printf(&path, "/t/%d", op->key);
     else if (op->kind == SIM_NESTED)
         buf_printf(&path, "/d/%d/%u", op->key % 2, op->value % 3);
@@ -392,14 +469,16 @@ static void make_command(struct sim_op *op, struct buf *value,
         [SIM_NESTED] = TREE_SET,
         [SIM_DIR_TTL] = TREE_UPDATE,
         [SIM_DIR_DELETE] = TREE_DELETE,
+        [SIM_LOOSEN] = TREE_SET,
     };
     size_t bytes = op->sim->value_bytes;
     bool has_ttl = op->kind == SIM_TTL || op->kind == SIM_REFRESH ||
-                   op->kind == SIM_DIR_TTL;
+                   op->kind == SIM_DIR_TTL ||
+                   (op->kind == SIM_LOOSEN && op->value % 2);
     if (has_value(op->kind))
-        put_value(value, op->value, bytes);
+        sim__put_value(value, op->value, bytes);
     if (op->kind == SIM_SWAP || op->kind == SIM_REMOVE)
-        put_value(expect, op->expect, bytes);
+        sim__put_value(expect, op->expect, bytes);
     *tree = (struct tree_command){
         .op = ops[op->kind],
         .path = slice_str(op->path),
@@ -413,15 +492,21 @@ static void make_command(struct sim_op *op, struct buf *value,
     };
 }
 
-static enum err submit(struct sim_op *op)
+static struct refbuf *v2_command(struct sim_op *op)
 {
     struct buf value = {0};
     struct buf expect = {0};
     struct command command = {.type = COMMAND_TREE};
     make_command(op, &value, &expect, &command.tree);
-    op->command = command_encode(&command);
+    struct refbuf *encoded = command_encode(&command);
     buf_deinit(&value);
     buf_deinit(&expect);
+    return encoded;
+}
+
+static enum err submit(struct sim_op *op)
+{
+    op->command = sim__is_v3(op->kind) ? sim__v3_command(op) : v2_command(op);
     op->request.command = refbuf_ref(op->command);
     op->request.on_done = on_write;
     op->waits = true;
@@ -453,6 +538,7 @@ struct sim_op *sim__ask(struct sim_member *member, struct sim_client *client,
     struct sim *sim = member->sim;
     struct sim_op *op = mem_alloc_zero(sizeof *op);
     CHECK(client->op == NULL);
+    CHECK(key >= 0 && (key < SIM_KEYS || sim__is_v3(kind)));
     CHECK_LT(sim->value_count + 1, SIM_VALUES_MAX);
     *op = (struct sim_op){
         .sim = sim,
@@ -462,6 +548,8 @@ struct sim_op *sim__ask(struct sim_member *member, struct sim_client *client,
         .key = key,
         .value = ++sim->value_count,
         .expect = sim->histories[key].newest,
+        .expect_at = sim->histories[key].newest_at,
+        .lease = sim->leases[key % SIM_LEASES].id,
         .member = member,
         .incarnation = member->incarnation,
         .call_ns = sim->now_ns,
@@ -471,11 +559,11 @@ struct sim_op *sim__ask(struct sim_member *member, struct sim_client *client,
     list_push_back(&sim->ops, &op->link);
     client->op = op;
     make_path(op);
-    if (is_plain(kind))
+    if (sim__is_plain(kind))
         op->history = begin_history(op);
     sim__trace(sim, member->place, SIM_TRACE_CALL, (uint64_t)client->number,
                kind, op->value);
-    op->err = kind == SIM_READ ? ask_read(op) : submit(op);
+    op->err = is_read(kind) ? ask_read(op) : submit(op);
     if (op->err == ERR_OK)
         return op;
     take_refusal(op);
@@ -496,32 +584,65 @@ static void give_up(struct sim_op *op)
         free_op(op);
 }
 
-/* A read of what is here, whatever others know: right for its revision. */
+/* A read of what is here, whatever others know: right for its revision. v3
+ * may want an old one. */
 static void look(struct sim_client *client)
 {
     uint32_t value;
-    revision at;
-    char path[SIM_PATH_BYTES_MAX];
-    uint64_t key = prng_below(&client->sim->client_prng, SIM_KEYS);
-    snprintf(path, sizeof path, "/k%d", (int)key);
-    look_up(client->member, path, &value, &at);
+    struct prng *prng = &client->sim->client_prng;
+    int object = (int)prng_below(prng, SIM_OBJECTS);
+    bool by_v3 = object >= SIM_KEYS || prng_below(prng, 2) == 0;
+    revision newest = client->sim->ledger.revision;
+    revision at = prng_below(prng, 2) ? prng_between(prng, 1, newest) : 0;
+    look_up(client->member, object, by_v3, &value, &at);
     sim__count(client->sim, SIM_COUNT_LOOKS, 1);
 }
 
-/* Every third only reads: one that writes waits where there is no quorum, and
- * asks nothing more of a leader that has lost its place. */
-static enum sim_kind choose_kind(const struct sim_client *client,
-                                 struct prng *prng)
+static enum sim_kind choose_v2(struct prng *prng)
 {
     static const unsigned char kinds[] = {
-        SIM_READ,    SIM_READ,   SIM_READ,     SIM_READ,    SIM_READ,
-        SIM_READ,    SIM_SET,    SIM_SET,      SIM_SET,     SIM_SET,
-        SIM_CREATE,  SIM_UPDATE, SIM_SWAP,     SIM_SWAP,    SIM_SWAP,
-        SIM_DELETE,  SIM_REMOVE, SIM_IN_ORDER, SIM_TTL,     SIM_TTL,
-        SIM_REFRESH, SIM_NESTED, SIM_NESTED,   SIM_DIR_TTL, SIM_DIR_DELETE,
+        SIM_READ,   SIM_READ,    SIM_READ,   SIM_READ,     SIM_READ,
+        SIM_READ,   SIM_SET,     SIM_SET,    SIM_SET,      SIM_SET,
+        SIM_CREATE, SIM_UPDATE,  SIM_SWAP,   SIM_SWAP,     SIM_SWAP,
+        SIM_DELETE, SIM_REMOVE,  SIM_TTL,    SIM_IN_ORDER, SIM_TTL,
+        SIM_NESTED, SIM_REFRESH, SIM_NESTED, SIM_DIR_TTL,  SIM_DIR_DELETE,
+        SIM_LOOSEN,
     };
-    enum sim_kind kind = kinds[prng_below(prng, sizeof kinds)];
-    return client->number % 3 == 2 ? SIM_READ : kind;
+    return kinds[prng_below(prng, sizeof kinds)];
+}
+
+static enum sim_kind choose_v3(struct prng *prng)
+{
+    static const unsigned char kinds[] = {
+        SIM_GET,     SIM_GET,       SIM_GET,    SIM_GET,    SIM_GET,
+        SIM_PUT,     SIM_PUT,       SIM_PUT,    SIM_PUT,    SIM_PUT_NEW,
+        SIM_PUT_OLD, SIM_PUT_IF,    SIM_PUT_IF, SIM_PUT_IF, SIM_END,
+        SIM_END_IF,  SIM_GRANT,     SIM_KEEP,   SIM_KEEP,   SIM_KEEP,
+        SIM_REVOKE,  SIM_TAKE_OVER, SIM_ATTACH, SIM_ATTACH, SIM_ATTACH,
+        SIM_ATTACH,
+    };
+    return kinds[prng_below(prng, sizeof kinds)];
+}
+
+/* Every third only reads: one that writes waits where there is no quorum, and
+ * asks nothing more of a leader that has lost its place. Of the writers some
+ * speak v2, some v3, and some both. */
+static enum sim_kind choose_kind(const struct sim_client *client, int *object)
+{
+    struct sim *sim = client->sim;
+    struct prng *prng = &sim->client_prng;
+    bool by_v3 = client->number % 3 == 1 ? prng_below(prng, 4) > 0
+                                         : prng_below(prng, 4) == 0;
+    *object = (int)prng_below(prng, SIM_OBJECTS);
+    if (*object >= SIM_KEYS)
+        by_v3 = true;
+    enum sim_kind kind = by_v3 ? choose_v3(prng) : choose_v2(prng);
+    if (client->number % 3 == 2)
+        return by_v3 ? SIM_GET : SIM_READ;
+    if (sim->leases[*object % SIM_LEASES].id == 0 &&
+        (kind == SIM_KEEP || kind == SIM_REVOKE || kind == SIM_ATTACH))
+        return SIM_GRANT;
+    return kind;
 }
 
 static void next(struct sim *sim, struct sim_event *event)
@@ -537,9 +658,9 @@ static void next(struct sim *sim, struct sim_event *event)
     if (client->member) {
         if (prng_below(prng, 4) == 0)
             look(client);
-        struct sim_op *op =
-            sim__ask(client->member, client, choose_kind(client, prng),
-                     (int)prng_below(prng, SIM_KEYS));
+        int object;
+        enum sim_kind kind = choose_kind(client, &object);
+        struct sim_op *op = sim__ask(client->member, client, kind, object);
         /* Patience for an election or two; some have little. */
         if (op)
             wait_ns = prng_between(prng, 1, 30) * sim->election_ms * SIM_MS / 5;
@@ -575,6 +696,6 @@ void sim__clients_free(struct sim *sim)
         op->waits = false;
         free_op(op);
     }
-    for (int i = 0; i < SIM_KEYS; i++)
+    for (int i = 0; i < SIM_OBJECTS; i++)
         mem_free(sim->histories[i].ops);
 }

@@ -16,7 +16,8 @@ static void on_answer(struct sim_client *client, enum err err)
 {
     struct sim_healing *healing = &client->sim->healing;
     int place = client->member->place;
-    if (err == ERR_OK && client->op->kind == SIM_READ)
+    enum sim_kind kind = client->op->kind;
+    if (err == ERR_OK && (kind == SIM_READ || kind == SIM_GET))
         healing->read[place] = true;
     else if (err == ERR_OK)
         healing->wrote[place] = true;
@@ -37,8 +38,11 @@ static bool probe(struct sim_member *member)
         .member = member,
         .on_answer = on_answer,
     };
-    sim__ask(member, client, healing->wrote[member->place] ? SIM_READ : SIM_SET,
-             member->place % SIM_KEYS);
+    bool by_v3 = member->place % 2 == 0;
+    enum sim_kind kind = by_v3 ? SIM_PUT : SIM_SET;
+    if (healing->wrote[member->place])
+        kind = by_v3 ? SIM_GET : SIM_READ;
+    sim__ask(member, client, kind, member->place % SIM_KEYS);
     return false;
 }
 
@@ -101,6 +105,7 @@ static void finish(struct sim *sim)
         if (!belongs(member) || member->state != SIM_UP)
             continue;
         sim__check_store(member);
+        sim__check_hash(member);
         if (first && same_members(first, member))
             sim__fail_at(member, "at the end");
         first = first ? first : member;

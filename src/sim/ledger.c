@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "lease/lease.h"
 
 static uint64_t mix(uint64_t digest, uint64_t number)
 {
@@ -33,6 +34,7 @@ void ledger_init(struct ledger *ledger, const struct raft_members *members)
     *ledger = (struct ledger){.revision = 1, .members = *members};
     for (int i = 0; i < MVCC_TABLE_COUNT; i++)
         map_init(&ledger->keys[i], key_of, 1);
+    lessor_init(&ledger->lessor);
     arena_init(&ledger->arena, 0);
 }
 
@@ -52,6 +54,7 @@ void ledger_deinit(struct ledger *ledger)
     mem_free(ledger->commits);
     mem_free(ledger->places);
     mem_free(ledger->leaders);
+    lessor_deinit(&ledger->lessor);
     arena_deinit(&ledger->arena);
 }
 
@@ -136,6 +139,9 @@ enum err ledger_commit(struct ledger *ledger, raft_index index, raft_term term,
         place->time_max_ns = entry->time_ns;
     place->data = entry->data ? refbuf_ref(entry->data) : NULL;
     ledger->commit = index;
+    if (entry->type == RAFT_ENTRY_COMMAND && entry->data)
+        return lessor_take(&ledger->lessor, index, entry->time_ns,
+                           slice_of(entry->data->bytes, entry->data->size));
     return note_members(ledger, entry);
 }
 
@@ -188,6 +194,18 @@ enum err ledger_applied(struct ledger *ledger, raft_index index, revision at,
         return err_set(ERR_CORRUPT,
                        "index %llu: a commit of a time that no entry is of",
                        (unsigned long long)index);
+    return ERR_OK;
+}
+
+enum err ledger_hashed(struct ledger *ledger, raft_index index, uint32_t hash)
+{
+    CHECK(index > 0 && index <= ledger->commit);
+    struct ledger_place *place = &ledger->places[index];
+    if (place->is_hashed && place->hash != hash)
+        return err_set(ERR_CORRUPT, "index %llu: hash %u, on another member %u",
+                       (unsigned long long)index, hash, place->hash);
+    place->is_hashed = true;
+    place->hash = hash;
     return ERR_OK;
 }
 
@@ -274,12 +292,26 @@ static enum err follows(const struct record *record,
     return ERR_OK;
 }
 
+/* What the log says of a lease may be known later than what came of it; its
+ * end only moves away. */
+static enum err lease_in_time(const struct ledger *ledger,
+                              const struct record *record, lease_id lease)
+{
+    const struct lessor_change *known = lessor_newest(&ledger->lessor, lease);
+    if (known && record->time_ns < known->expire_ns)
+        return wrong(record, "its lease ended before its time");
+    return ERR_OK;
+}
+
 /* The head of an expiry is a node whose own time is over. */
-static enum err in_time(const struct record *record,
+static enum err in_time(const struct ledger *ledger,
+                        const struct record *record,
                         const struct record *before)
 {
     if (record->cause != MVCC_EXPIRE || (record->flags & MVCC_PART))
         return ERR_OK;
+    if (before && before->lease && !lease_is_v2(before->lease))
+        return lease_in_time(ledger, record, before->lease);
     if (before == NULL || before->expire_ns == 0)
         return wrong(record, "expired without a lease");
     if (record->time_ns < before->expire_ns)
@@ -296,11 +328,28 @@ static enum err add_record(struct ledger *ledger, const struct record *record)
         before = NULL;
     enum err err = follows(record, before);
     if (err == ERR_OK)
-        err = in_time(record, before);
+        err = in_time(ledger, record, before);
     key->records =
         grow(key->records, &key->capacity, key->count, sizeof *key->records);
     key->records[key->count++] = record;
     return err;
+}
+
+/* Where a lease of v3 ends, all its keys do, with it. */
+static enum err ends_whole(const struct ledger *ledger,
+                           const struct mvcc_commit *commit)
+{
+    const struct record *record = &commit->records[0];
+    if (record->table != MVCC_KEYS || !(record->flags & MVCC_TOMBSTONE) ||
+        (record->cause != MVCC_EXPIRE && record->cause != MVCC_REVOKE))
+        return ERR_OK;
+    const struct record *before =
+        ledger_get(ledger, MVCC_KEYS, record->key, commit->main - 1);
+    if (before == NULL || before->lease == 0 || lease_is_v2(before->lease))
+        return ERR_OK;
+    if (ledger_lease_keys(ledger, before->lease, commit->main) > 0)
+        return wrong(record, "its lease ends, and has keys");
+    return ERR_OK;
 }
 
 enum err ledger_change(struct ledger *ledger, struct mvcc_commit *commit)
@@ -325,7 +374,7 @@ enum err ledger_change(struct ledger *ledger, struct mvcc_commit *commit)
     ledger->time_ns = commit->time_ns;
     for (uint32_t i = 0; err == ERR_OK && i < commit->count; i++)
         err = add_record(ledger, &commit->records[i]);
-    return err;
+    return err == ERR_OK ? ends_whole(ledger, commit) : err;
 }
 
 const struct mvcc_commit *ledger_commit_at(const struct ledger *ledger,
@@ -359,14 +408,29 @@ const struct record *ledger_get(const struct ledger *ledger,
 }
 
 void ledger_count(const struct ledger *ledger, enum mvcc_table table,
-                  revision at, size_t *keys, size_t *leased)
+                  revision at, struct ledger_sum *sum)
 {
     size_t place = 0;
     const struct ledger_key *key;
-    *keys = *leased = 0;
+    *sum = (struct ledger_sum){0};
     while ((key = map_next(&ledger->keys[table], &place)) != NULL) {
         const struct record *record = living(key, at);
-        *keys += record != NULL;
-        *leased += record != NULL && record->lease != 0;
+        sum->keys += record != NULL;
+        if (record && record->lease)
+            *(lease_is_v2(record->lease) ? &sum->with_ttl : &sum->with_lease) +=
+                1;
     }
+}
+
+size_t ledger_lease_keys(const struct ledger *ledger, lease_id lease,
+                         revision at)
+{
+    size_t place = 0;
+    size_t count = 0;
+    const struct ledger_key *key;
+    while ((key = map_next(&ledger->keys[MVCC_KEYS], &place)) != NULL) {
+        const struct record *record = living(key, at);
+        count += record != NULL && record->lease == lease;
+    }
+    return count;
 }

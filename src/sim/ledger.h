@@ -16,6 +16,7 @@
 #include "base/map.h"
 #include "mvcc/mvcc.h"
 #include "raft/raft.h"
+#include "sim/lessor.h"
 
 /* One entry that stood in some member's log. */
 struct ledger_seen {
@@ -34,6 +35,8 @@ struct ledger_place {
     enum raft_entry_type type;
     struct refbuf *data;
     revision revision; /* after it was applied; 0: not known */
+    bool is_hashed;
+    uint32_t hash; /* of the keys' history there, as HashKV says it */
 };
 
 /* A key's records in order. */
@@ -60,6 +63,7 @@ struct ledger {
     revision revision;
     int64_t time_ns;
     struct map keys[MVCC_TABLE_COUNT];
+    struct lessor lessor; /* v3's leases, by index */
     struct arena arena;
 };
 
@@ -92,9 +96,14 @@ raft_index ledger_commit_before(const struct ledger *ledger, raft_term term);
  * Wrong: another was at another one there, or no entry is of that time. */
 enum err ledger_applied(struct ledger *ledger, raft_index index, revision at,
                         int64_t time_ns) MUST_USE;
+/* HashKV there, with the entry `index` applied. Wrong: another one on another
+ * member. */
+enum err ledger_hashed(struct ledger *ledger, raft_index index,
+                       uint32_t hash) MUST_USE;
 /* A member has made this commit. Wrong: revisions with a hole, a time that
  * runs backwards, records that don't follow from those before, an expiry
- * before its time, or not what another member made. */
+ * before its time, an end of a lease of v3 that leaves keys of it, or not what
+ * another member made. */
 enum err ledger_change(struct ledger *ledger,
                        struct mvcc_commit *commit) MUST_USE;
 /* The commit of that revision; NULL: none yet. */
@@ -104,9 +113,18 @@ const struct mvcc_commit *ledger_commit_at(const struct ledger *ledger,
 const struct record *ledger_get(const struct ledger *ledger,
                                 enum mvcc_table table, struct slice key,
                                 revision at);
-/* How many keys live at a revision, and how many of their leases differ. */
+/* How many keys live at a revision, how many of them have a TTL of v2's, and
+ * how many a lease of v3's. */
+struct ledger_sum {
+    size_t keys;
+    size_t with_ttl;
+    size_t with_lease;
+};
 void ledger_count(const struct ledger *ledger, enum mvcc_table table,
-                  revision at, size_t *keys, size_t *leased);
+                  revision at, struct ledger_sum *sum);
+/* How many keys of it live there. */
+size_t ledger_lease_keys(const struct ledger *ledger, lease_id lease,
+                         revision at);
 /* Wrong: not field by field the same. */
 enum err ledger_same_record(const struct record *a,
                             const struct record *b) MUST_USE;

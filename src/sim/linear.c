@@ -59,6 +59,10 @@ static bool apply_refused(const struct linear_op *op, linear_value now)
     case LINEAR_SWAP:
     case LINEAR_REMOVE:
         return op->seen == 0 ? now == 0 : now != 0 && now != op->expect;
+    case LINEAR_PUT_IF:
+        return now == op->seen && now != op->expect;
+    case LINEAR_END_IF:
+        return now == op->seen && (now == 0 || now != op->expect);
     case LINEAR_READ:
     case LINEAR_SET:
         break;
@@ -80,7 +84,10 @@ static bool takes_effect(const struct linear_op *op, linear_value now)
         return now != 0;
     case LINEAR_SWAP:
     case LINEAR_REMOVE:
+    case LINEAR_END_IF:
         return now != 0 && now == op->expect;
+    case LINEAR_PUT_IF:
+        return now == op->expect;
     }
     return false;
 }
@@ -100,7 +107,8 @@ bool linear_apply(const struct linear_op *op, linear_value *value)
         return open;
     if (!open && tells_before(op->kind) && op->seen != *value)
         return false;
-    if (op->kind == LINEAR_DELETE || op->kind == LINEAR_REMOVE)
+    if (op->kind == LINEAR_DELETE || op->kind == LINEAR_REMOVE ||
+        op->kind == LINEAR_END_IF)
         *value = 0;
     else if (op->kind != LINEAR_READ)
         *value = op->value;

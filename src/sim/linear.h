@@ -33,7 +33,9 @@ typedef uint32_t linear_value;
  *   UPDATE   it was `seen`    it was absent
  *   SWAP     it was `expect`  it was absent (seen 0) or another
  *   DELETE   it was `seen`    it was absent
- *   REMOVE   it was `expect`  as SWAP */
+ *   REMOVE   it was `expect`  as SWAP
+ *   PUT_IF   it was `expect`  it was `seen`, another (both may be 0: absent)
+ *   END_IF   it was `expect`  it was `seen`: another, or absent */
 enum linear_kind {
     LINEAR_READ,
     LINEAR_SET,
@@ -42,6 +44,9 @@ enum linear_kind {
     LINEAR_SWAP,
     LINEAR_DELETE,
     LINEAR_REMOVE, /* a delete that compares */
+    /* v3's txns, which tell what they have found instead: */
+    LINEAR_PUT_IF,
+    LINEAR_END_IF,
 };
 
 struct linear_op {
@@ -49,7 +54,7 @@ struct linear_op {
     int64_t return_ns; /* LINEAR_NEVER: nobody knows; the rest is unset */
     enum linear_kind kind;
     linear_value value;  /* to be written; never 0 */
-    linear_value expect; /* SWAP, REMOVE */
+    linear_value expect; /* SWAP, REMOVE, PUT_IF, END_IF */
     bool refused;
     linear_value seen;
 };

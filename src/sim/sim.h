@@ -45,6 +45,7 @@ struct sim_options {
     X(EVENTS, "events")              \
     X(MESSAGES, "messages")          \
     X(WRITES, "writes")              \
+    X(V3, "of them by v3")           \
     X(READS, "reads")                \
     X(LOOKS, "local reads")          \
     X(UNKNOWN, "unknown outcomes")   \

@@ -4,6 +4,7 @@
  *   member.c    a process on a machine: start, run, kill, pause; its doors
  *   net.c       packets;  transfer.c  snapshots beside them
  *   client.c    who writes and reads;  watching.c  who watches
+ *   v3_ask.c    what they ask of v3;  v3_told.c  what they are told
  *   plan.c      which faults when;  operator.c  who comes and goes
  *   check.c     looks on after each step;  heal.c  the end: all must go on
  */
@@ -26,8 +27,13 @@ enum {
     /* Members that ever are in one run: with churn, more than at once. */
     SIM_PLACES_MAX = 16,
     SIM_CLIENTS_MAX = 6,
-    SIM_WATCHERS_MAX = 6,
-    SIM_KEYS = 6, /* whose histories must be linearizable */
+    SIM_WATCHERS_MAX = 8,
+    /* Objects whose histories must be linearizable: plain keys, of both APIs;
+     * and pairs of keys that only v3 writes, both at once. */
+    SIM_KEYS = 6,
+    SIM_PAIRS = 2,
+    SIM_OBJECTS = SIM_KEYS + SIM_PAIRS,
+    SIM_LEASES = 3, /* at once, of v3's */
     SIM_PATH_BYTES_MAX = 32,
     SIM_VALUES_MAX = 64 * 1024, /* written in one run */
     SIM_LINEAR_STEPS_MAX = 200 * 1000,
@@ -221,6 +227,22 @@ enum sim_kind {
     SIM_NESTED,
     SIM_DIR_TTL,
     SIM_DIR_DELETE,
+    SIM_LOOSEN, /* a set of a key that may have a lease of v3's */
+    /* v3, on an object: */
+    SIM_GET,
+    SIM_PUT,
+    SIM_PUT_NEW, /* a txn: if it isn't there */
+    SIM_PUT_OLD, /* if it is */
+    SIM_PUT_IF,  /* if it has this value, or is of this revision */
+    SIM_END,     /* delete range */
+    SIM_END_IF,
+    /* On other keys: */
+    SIM_GRANT,
+    SIM_KEEP,
+    SIM_REVOKE,
+    SIM_ATTACH,    /* a put with a lease */
+    SIM_TAKE_OVER, /* a put of a key that may have a TTL of v2's */
+    SIM_KIND_COUNT,
 };
 
 struct sim_client;
@@ -235,9 +257,11 @@ struct sim_op {
     bool waits; /* the node has it */
     enum err err;
     enum sim_kind kind;
-    int key;
+    int key; /* an object's number */
     uint32_t value;
     uint32_t expect;
+    revision expect_at; /* where that was written */
+    lease_id lease;
     struct refbuf *command;
     struct sim_member *member;
     uint64_t incarnation;
@@ -264,6 +288,14 @@ struct sim_history {
     size_t count;
     size_t capacity;
     uint32_t newest; /* value that somebody was told of */
+    revision newest_at;
+};
+
+/* A lease of v3's that clients keep alive and put keys to. */
+struct sim_lease {
+    lease_id id;
+    int64_t ttl_s;
+    int64_t kept_ns; /* the newest renewal that was acknowledged: its call */
 };
 
 struct sim_watcher {
@@ -288,6 +320,34 @@ struct sim_op *sim__ask(struct sim_member *member, struct sim_client *client,
 void sim__note_commit(struct sim *sim, const struct mvcc_commit *commit);
 /* Histories are linearizable. */
 void sim__check_histories(struct sim *sim);
+
+/* ---- v3 (v3_ask.c, v3_told.c) -------------------------------------------- */
+
+/* Which keys an object has: one, or two. */
+int sim__part_count(int object);
+void sim__part_name(int object, int part, char out[SIM_PATH_BYTES_MAX]);
+bool sim__is_v3(enum sim_kind kind);
+/* On an object whose history is checked. */
+bool sim__is_plain(enum sim_kind kind);
+/* Values, as texts. */
+void sim__put_value(struct buf *out, uint32_t value, size_t bytes);
+uint32_t sim__value_of(struct slice text);
+/* What the operation asks for, encoded. */
+struct refbuf *sim__v3_command(struct sim_op *op);
+
+/* What an object was when it was asked for. */
+struct sim_found {
+    bool refused; /* its condition didn't hold */
+    uint32_t value;
+};
+/* The answer to a write must be what the twin says. */
+enum err sim__v3_take(struct sim_op *op, struct sim_found *out) MUST_USE;
+/* A range of an object at a revision (0: now), here: *at is the one; it must
+ * be what the twin has. */
+enum err sim__v3_range(struct sim_member *member, int object, revision *at,
+                       uint32_t *value) MUST_USE;
+/* Pairs are written together; leases don't end early. */
+void sim__v3_note_commit(struct sim *sim, const struct mvcc_commit *commit);
 
 void sim__watchers_start(struct sim *sim);
 void sim__watchers_detach(struct sim_member *member);
@@ -342,6 +402,8 @@ void sim__check_commits(struct sim_member *member,
                         struct mvcc_commit *const *commits, size_t count);
 /* The member's whole store is the twin's, key by key. */
 void sim__check_store(struct sim_member *member);
+/* HashKV is the same for all who have applied as much. */
+void sim__check_hash(struct sim_member *member);
 void sim__check_free(struct sim *sim);
 
 /* A vote that was given, ever. */
@@ -416,7 +478,8 @@ struct sim {
     struct sim_client clients[SIM_CLIENTS_MAX];
     int client_count;
     struct list ops;
-    struct sim_history histories[SIM_KEYS];
+    struct sim_history histories[SIM_OBJECTS];
+    struct sim_lease leases[SIM_LEASES];
     uint32_t value_count;
     unsigned char *values; /* SIM_VALUE_*, by number */
     raft_index acked_index;

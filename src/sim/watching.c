@@ -155,8 +155,9 @@ void sim__watchers_start(struct sim *sim)
     static const struct {
         const char *key;
         const char *end; /* "": none */
-    } ranges[SIM_WATCHERS_MAX] = {{"", ""},     {"/k0", NULL}, {"/t/", "/t0"},
-                                  {"/d", "/e"}, {"/k", "/l"},  {"/q", "/r"}};
+    } ranges[SIM_WATCHERS_MAX] = {{"", ""},       {"/k0", NULL}, {"/t/", "/t0"},
+                                  {"/d", "/e"},   {"/k", "/l"},  {"/q", "/r"},
+                                  {"/l/", "/l0"}, {"p", "q"}};
     for (int i = 0; i < sim->watcher_count; i++) {
         struct sim_watcher *watcher = &sim->watchers[i];
         watcher->sim = sim;

@@ -7,10 +7,21 @@
 #include "base/check.h"
 #include "tree/tree_int.h"
 
+#define SECOND_NS INT64_C(1000000000)
+
+/* The lease of a v2 TTL, as its key's record tells of it. */
+static void grant(struct tree *tree, lease_id lease, int64_t expire_ns,
+                  int64_t time_ns)
+{
+    int64_t granted_s =
+        expire_ns > time_ns ? (expire_ns - time_ns) / SECOND_NS : 0;
+    lease_grant(tree->leases, lease, granted_s, expire_ns);
+}
+
 static void attach(struct tree *tree, const struct mvcc_put *put)
 {
-    CHECK(put->lease != 0 && put->expire_ns != 0);
-    lease_set(tree->leases, put->lease, put->expire_ns);
+    CHECK(lease_is_v2(put->lease) && put->expire_ns != 0);
+    grant(tree, put->lease, put->expire_ns, mvcc_begin_time_ns(tree->mvcc));
     lease_attach(tree->leases, put->lease, put->table, put->key);
 }
 
@@ -92,19 +103,30 @@ static void copy_key(void *context, enum mvcc_table table, struct slice key)
     buf_append_slice(context, key);
 }
 
+/* The end of a lease, by its time or by a client. */
+struct ending {
+    struct tree *tree;
+    lease_id lease;
+    enum mvcc_cause cause;
+    int64_t time_ns;
+};
+
 /* One key's end. A key whose record knows nothing of this lease, or of an end
  * that is still to come, only leaves it. */
-static enum err expire_key(struct tree *tree, lease_id lease,
-                           enum mvcc_table table, struct slice key,
-                           int64_t time_ns, struct mvcc_commit **commit)
+static enum err end_key(const struct ending *ending, enum mvcc_table table,
+                        struct slice key, struct mvcc_commit **commit)
 {
+    struct tree *tree = ending->tree;
+    lease_id lease = ending->lease;
+    bool is_expiry = ending->cause == MVCC_EXPIRE;
     struct record record;
     struct tree_node node;
     enum err err = mvcc_get(tree->reader, table, key, 0, &record);
     *commit = NULL;
     if (err == ERR_NOT_FOUND ||
         (err == ERR_OK &&
-         (record.lease != lease || record.expire_ns > time_ns))) {
+         (record.lease != lease ||
+          (is_expiry && record.expire_ns > ending->time_ns)))) {
         lease_detach(tree->leases, lease, table, key);
         return ERR_OK;
     }
@@ -112,11 +134,36 @@ static enum err expire_key(struct tree *tree, lease_id lease,
         return err;
     tree__node_of(&record, &node);
     node.key = key;
-    mvcc_begin(tree->mvcc, time_ns);
-    tree__remove(tree, &node, MVCC_EXPIRE);
+    mvcc_begin(tree->mvcc, ending->time_ns);
+    tree__remove(tree, &node, ending->cause);
     *commit = mvcc_commit(tree->mvcc);
     CHECK(*commit != NULL);
     return ERR_OK;
+}
+
+static enum err end_lease(const struct ending *ending,
+                          void (*on_commit)(void *context,
+                                            struct mvcc_commit *commit),
+                          void *context)
+{
+    struct lease_table *leases = ending->tree->leases;
+    struct buf keys = {0};
+    struct held held;
+    enum err err = ERR_OK;
+    lease_each_key(leases, ending->lease, copy_key, &keys);
+    for (size_t at = 0; at < keys.size && err == ERR_OK; at += held.size) {
+        struct mvcc_commit *commit = NULL;
+        memcpy(&held, keys.at + at, sizeof held);
+        at += sizeof held;
+        err = end_key(ending, held.table, slice_of(keys.at + at, held.size),
+                      &commit);
+        if (commit != NULL)
+            on_commit(context, commit);
+    }
+    buf_deinit(&keys);
+    if (err == ERR_OK)
+        lease_revoke(leases, ending->lease);
+    return err;
 }
 
 enum err tree_expire(struct tree *tree, lease_id lease, int64_t time_ns,
@@ -124,26 +171,20 @@ enum err tree_expire(struct tree *tree, lease_id lease, int64_t time_ns,
                                        struct mvcc_commit *commit),
                      void *context)
 {
-    struct buf keys = {0};
-    struct held held;
+    struct ending ending = {tree, lease, MVCC_EXPIRE, time_ns};
     int64_t expire_ns;
-    enum err err = ERR_OK;
     if (!lease_get(tree->leases, lease, &expire_ns) || expire_ns > time_ns)
         return ERR_OK;
-    lease_each_key(tree->leases, lease, copy_key, &keys);
-    for (size_t at = 0; at < keys.size && err == ERR_OK; at += held.size) {
-        struct mvcc_commit *commit = NULL;
-        memcpy(&held, keys.at + at, sizeof held);
-        at += sizeof held;
-        err = expire_key(tree, lease, held.table,
-                         slice_of(keys.at + at, held.size), time_ns, &commit);
-        if (commit != NULL)
-            on_commit(context, commit);
-    }
-    buf_deinit(&keys);
-    if (err == ERR_OK)
-        lease_revoke(tree->leases, lease);
-    return err;
+    return end_lease(&ending, on_commit, context);
+}
+
+enum err tree_revoke(struct tree *tree, lease_id lease, int64_t time_ns,
+                     void (*on_commit)(void *context,
+                                       struct mvcc_commit *commit),
+                     void *context)
+{
+    struct ending ending = {tree, lease, MVCC_REVOKE, time_ns};
+    return end_lease(&ending, on_commit, context);
 }
 
 /* ---- after a start ------------------------------------------------------- */
@@ -154,7 +195,7 @@ static void restore(void *context, const struct record *record)
     int64_t expire_ns;
     CHECK(record->lease != 0);
     if (record->expire_ns != 0)
-        lease_set(tree->leases, record->lease, record->expire_ns);
+        grant(tree, record->lease, record->expire_ns, record->time_ns);
     if (lease_get(tree->leases, record->lease, &expire_ns))
         lease_attach(tree->leases, record->lease, record->table, record->key);
 }

@@ -105,6 +105,13 @@ enum err tree_expire(struct tree *tree, lease_id lease, int64_t time_ns,
                                        struct mvcc_commit *commit),
                      void *context) MUST_USE;
 
+/* The same by a client's word, whenever it would have ended: the cause is
+ * MVCC_REVOKE, which v2 knows as "delete". */
+enum err tree_revoke(struct tree *tree, lease_id lease, int64_t time_ns,
+                     void (*on_commit)(void *context,
+                                       struct mvcc_commit *commit),
+                     void *context) MUST_USE;
+
 /* Puts the leases back that the store's records name, after mvcc_open, or
  * after mvcc_reload and lease_table_clear: those of v2 whole, and the keys of
  * v3's leases that are in the table already. */

@@ -223,6 +223,7 @@ static void enter(struct http2 *http2, int64_t now_ms, bool is_old)
 {
     CHECK(!http2->busy);
     http2->busy = true;
+    http2->unsettled = false; /* what is done now is more than that */
     http2->now_ms = now_ms;
     http2->now_is_old = is_old;
 }
@@ -248,8 +249,13 @@ static void notify(struct http2 *http2)
 
 void http2__settle(struct http2 *http2)
 {
-    if (http2->busy)
+    if (http2->busy || http2->unsettled)
         return;
+    if (http2->config.is_lazy && http2->config.on_output != NULL) {
+        http2->unsettled = true;
+        http2->config.on_output(http2->config.context);
+        return;
+    }
     enter(http2, http2->now_ms, true);
     leave(http2, true);
     notify(http2);
@@ -352,6 +358,10 @@ void http2_input_end(struct http2 *http2)
 
 size_t http2_output(struct http2 *http2, struct slice *out, size_t max)
 {
+    if (http2->unsettled) {
+        enter(http2, http2->now_ms, true);
+        leave(http2, true);
+    }
     return out__slices(&http2->out, out, max);
 }
 

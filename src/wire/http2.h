@@ -135,6 +135,10 @@ struct http2_config {
     /* The value of the date header, as the host keeps it up to date; may
      * point to an empty slice. */
     const struct slice *date;
+    /* What operations on exchanges begin, from outside, is made into frames
+     * only when http2_output is called: all of it together. on_output is
+     * called for it once. */
+    bool is_lazy;
     /* Called when there are bytes to send, or the connection has become
      * finished, outside of http2_input and http2_sent. The host then takes
      * them; it may free the connection from in here. */

@@ -3,6 +3,7 @@
  *   http2.c          the host's side: bytes in and out, stop, the work loop
  *   http2_time.c     deadlines
  *   http2_session.c  nghttp2's: options, callbacks, what comes in
+ *   http2_head.c     is it a request?
  *   http2_request.c  a stream: its head, its body, refusals, its end
  *   http2_answer.c   the exchange's operations
  *   http2_out.c      from what waits to frames
@@ -109,7 +110,9 @@ struct stream {
     size_t head_bytes;
     struct slice target, authority;
     bool has_host;
-    uint64_t length; /* content-length, UINT64_MAX: none */
+    uint64_t length;     /* content-length, UINT64_MAX: none */
+    uint64_t body_bytes; /* that have come */
+    uint8_t seen;        /* http2_head.c's */
 
     struct buf body;
     size_t withheld;      /* taken, with no window update yet */
@@ -130,6 +133,7 @@ struct http2 {
     bool busy;
     bool stopping;
     bool input_ended;
+    bool unsettled;    /* is_lazy: work waits for http2_output */
     bool out_waits;    /* something waits to be sent, since out_since */
     bool withholds;    /* some stream in gathering waits for its window */
     bool now_is_old;   /* what we do now was begun without a clock */
@@ -188,6 +192,16 @@ void http2__drop(struct http2 *http2);
 /* With our settings to be sent. */
 void http2__open_session(struct http2 *http2);
 
+/* ---- http2_head.c ---- */
+
+/* False: the request is malformed. Of each header; of each trailer; of a head
+ * that is complete; of `size` more bytes of its body; of its end. */
+bool head__check(struct stream *stream, struct slice name, struct slice value);
+bool head__check_trailer(struct slice name, struct slice value);
+bool head__is_request(const struct stream *stream);
+bool head__count_body(struct stream *stream, size_t size);
+bool head__is_whole(const struct stream *stream);
+
 /* ---- http2_request.c ---- */
 
 /* NULL: nghttp2 could not be told of it. */
@@ -204,6 +218,8 @@ void stream__take_head(struct stream *stream, bool is_last);
 void stream__take_body(struct stream *stream, const uint8_t *bytes,
                        size_t size);
 void stream__take_end(struct stream *stream);
+/* It is no request: reset, whoever has it. */
+void stream__refuse_malformed(struct stream *stream);
 /* Opens the window of bodies that wait, as far as there is room. */
 void http2__open_windows(struct http2 *http2);
 /* Answers what can't become a request. */

@@ -159,7 +159,7 @@ static void push_header(struct stream *stream, struct slice name,
     stream->headers[stream->header_count++] = (struct http_header){name, value};
 }
 
-/* nghttp2 has seen to it that each comes once and before all others. */
+/* http2_head.c has seen to it that each comes once and before all others. */
 static bool add_pseudo(struct stream *stream, struct slice name,
                        struct slice value)
 {
@@ -173,7 +173,6 @@ static bool add_pseudo(struct stream *stream, struct slice name,
     return true;
 }
 
-/* The length's form is nghttp2's to check. */
 static bool note_header(struct stream *stream, struct slice name,
                         struct slice value)
 {
@@ -193,6 +192,8 @@ bool stream__add_header(struct stream *stream, struct slice name,
                         struct slice value)
 {
     const struct http2_config *config = &stream->http2->config;
+    if (!head__check(stream, name, value))
+        return false;
     stream->head_bytes += name.size + value.size + HEADER_COSTS;
     if (stream->head_bytes > config->head_bytes_max)
         stream->head_too_big = true;
@@ -330,6 +331,10 @@ void stream__take_head(struct stream *stream, bool is_last)
     struct http2 *http2 = stream->http2;
     if (stream->state != STREAM_HEAD) /* the server has stopped meanwhile */
         return;
+    if (!stream->head_too_big && !head__is_request(stream)) {
+        stream__refuse_malformed(stream);
+        return;
+    }
     int status = check_head(stream);
     if (status) {
         stream__refuse(stream, status, NULL);
@@ -427,9 +432,22 @@ void http2__open_windows(struct http2 *http2)
     http2->withholds = false;
 }
 
+void stream__refuse_malformed(struct stream *stream)
+{
+    if (stream->state == STREAM_HEAD || stream->state == STREAM_BODY)
+        stream__end_request(stream);
+    stream__reset(stream, NGHTTP2_PROTOCOL_ERROR);
+}
+
 void stream__take_body(struct stream *stream, const uint8_t *bytes, size_t size)
 {
     struct http2_streaming *streaming = stream->http2->config.streaming;
+    if (stream->is_reset)
+        return;
+    if (!head__count_body(stream, size)) {
+        stream__refuse_malformed(stream);
+        return;
+    }
     if (stream->state == STREAM_BODY)
         gather(stream, bytes, size);
     else if (stream->state == STREAM_OPEN && stream->taken)
@@ -440,6 +458,12 @@ void stream__take_end(struct stream *stream)
 {
     struct http2 *http2 = stream->http2;
     struct http2_streaming *streaming = http2->config.streaming;
+    if (stream->is_reset)
+        return;
+    if (!head__is_whole(stream)) {
+        stream__refuse_malformed(stream);
+        return;
+    }
     stream->input_ended = true;
     if (stream->state == STREAM_BODY) {
         leave_gathering(stream);

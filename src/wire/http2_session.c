@@ -1,8 +1,10 @@
+#include <string.h>
 
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "wire/http2_int.h"
+#include "wire/spare_int.h"
 
 enum {
     /* Of what compresses our heads: they are few and alike. */
@@ -23,26 +25,26 @@ enum {
 static void *allocate(size_t size, void *user_data)
 {
     (void)user_data;
-    return mem_alloc(size);
+    return spare__alloc(size);
 }
 
 static void release(void *memory, void *user_data)
 {
     (void)user_data;
-    mem_free(memory);
+    spare__free(memory);
 }
 
 static void *allocate_zero(size_t count, size_t size, void *user_data)
 {
     (void)user_data;
     CHECK(size == 0 || count <= SIZE_MAX / size);
-    return mem_alloc_zero(count * size);
+    return memset(spare__alloc(count * size), 0, count * size);
 }
 
 static void *reallocate(void *old, size_t size, void *user_data)
 {
     (void)user_data;
-    return mem_realloc(old, size);
+    return spare__realloc(old, size);
 }
 
 /* ---- what comes -----------------------------------------------------------
@@ -116,27 +118,13 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
                      void *user_data)
 {
     (void)flags;
+    struct slice key = slice_of(name, name_size);
+    struct slice text = slice_of(value, value_size);
     struct stream *stream = find(session, frame->hd.stream_id);
-    if (stream == NULL || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
-        return 0;
-    if (stream__add_header(stream, slice_of(name, name_size),
-                           slice_of(value, value_size)))
-        return 0;
-    return refuse_malformed(session, user_data, frame->hd.stream_id);
-}
-
-/* nghttp2 would leave out what it finds bad, and go on. */
-static int on_invalid_header(nghttp2_session *session,
-                             const nghttp2_frame *frame, const uint8_t *name,
-                             size_t name_size, const uint8_t *value,
-                             size_t value_size, uint8_t flags, void *user_data)
-{
-    (void)name;
-    (void)name_size;
-    (void)value;
-    (void)value_size;
-    (void)flags;
-    return refuse_malformed(session, user_data, frame->hd.stream_id);
+    bool good = frame->headers.cat == NGHTTP2_HCAT_REQUEST
+                    ? stream == NULL || stream__add_header(stream, key, text)
+                    : head__check_trailer(key, text);
+    return good ? 0 : refuse_malformed(session, user_data, frame->hd.stream_id);
 }
 
 /* All of a body counts as received by the connection at once: one stream whose
@@ -176,6 +164,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame,
             stream__take_head(stream, is_last);
         else if (is_last)
             stream__take_end(stream);
+        else
+            stream__refuse_malformed(stream); /* trailers end a request */
         break;
     case NGHTTP2_DATA:
         stream = find(session, frame->hd.stream_id);
@@ -245,8 +235,6 @@ static void set_callbacks(nghttp2_session_callbacks *callbacks)
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks,
                                                             on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
-    nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks,
-                                                             on_invalid_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks,
                                                               on_data);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
@@ -265,6 +253,7 @@ static void set_options(nghttp2_option *option)
 {
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1);
+    nghttp2_option_set_no_http_messaging(option, 1); /* http2_head.c */
     nghttp2_option_set_max_deflate_dynamic_table_size(option,
                                                       DEFLATE_TABLE_BYTES);
     nghttp2_option_set_max_outbound_ack(option, ACKS_MAX);

@@ -1,6 +1,9 @@
 #include "wire/spare_int.h"
 
+#include <string.h>
+
 #include "base/check.h"
+#include "base/list.h"
 #include "base/mem.h"
 
 #if defined(__has_feature)
@@ -17,10 +20,27 @@ enum { KEEPS = 0 };
 enum { KEEPS = 1 };
 #endif
 
+enum {
+    CLASS_BYTES = 64,
+    CLASSES = 8,           /* up to 512 bytes */
+    CLASS_COUNT_MAX = 512, /* kept of each */
+};
+
+/* In front of each piece: of which class it is; CLASSES: of none. */
+struct piece {
+    union {
+        size_t class;
+        struct piece *next; /* while it is spare */
+    };
+    alignas(16) char bytes[];
+};
+
 static _Thread_local struct {
     int64_t joined;
     char *block;
     struct buf buf;
+    struct piece *pieces[CLASSES];
+    uint32_t counts[CLASSES];
 } spare;
 
 void spare__join(void)
@@ -28,11 +48,24 @@ void spare__join(void)
     spare.joined++;
 }
 
+static void free_pieces(void)
+{
+    for (size_t i = 0; i < CLASSES; i++) {
+        while (spare.pieces[i] != NULL) {
+            struct piece *piece = spare.pieces[i];
+            spare.pieces[i] = piece->next;
+            mem_free(piece);
+        }
+        spare.counts[i] = 0;
+    }
+}
+
 void spare__leave(void)
 {
     spare.joined--;
     if (spare.joined > 0)
         return;
+    free_pieces();
     mem_free(spare.block);
     spare.block = NULL;
     buf_deinit(&spare.buf);
@@ -76,4 +109,66 @@ void spare__give_buf(struct buf *buf)
     }
     if (given.at != NULL)
         buf_deinit(&given);
+}
+
+/* ---- pieces ---------------------------------------------------------------
+ */
+
+static struct piece *piece_of(void *bytes)
+{
+    return CONTAINER_OF(bytes, struct piece, bytes);
+}
+
+void *spare__alloc(size_t size)
+{
+    size_t class = size == 0 ? 0 : (size - 1) / CLASS_BYTES;
+    if (!KEEPS || class >= CLASSES) {
+        struct piece *large = mem_alloc(sizeof(struct piece) + size);
+        large->class = CLASSES;
+        return large->bytes;
+    }
+    struct piece *piece = spare.pieces[class];
+    if (piece == NULL) {
+        piece = mem_alloc(sizeof *piece + (class + 1) * CLASS_BYTES);
+    } else {
+        spare.pieces[class] = piece->next;
+        spare.counts[class]--;
+    }
+    piece->class = class;
+    return piece->bytes;
+}
+
+void spare__free(void *bytes)
+{
+    if (bytes == NULL)
+        return;
+    struct piece *piece = piece_of(bytes);
+    size_t class = piece->class;
+    CHECK_LE(class, CLASSES);
+    if (class == CLASSES || spare.joined <= 0 ||
+        spare.counts[class] == CLASS_COUNT_MAX) {
+        mem_free(piece);
+        return;
+    }
+    piece->next = spare.pieces[class];
+    spare.pieces[class] = piece;
+    spare.counts[class]++;
+}
+
+void *spare__realloc(void *old, size_t size)
+{
+    if (old == NULL)
+        return spare__alloc(size);
+    struct piece *piece = piece_of(old);
+    if (piece->class == CLASSES) {
+        piece = mem_realloc(piece, sizeof *piece + size);
+        return piece->bytes;
+    }
+    size_t room = (piece->class + 1) * CLASS_BYTES;
+    if (size <= room)
+        return old;
+    void *more = spare__alloc(size);
+    memcpy(more, old, room);
+    spare__free(old);
+    return more;
 }

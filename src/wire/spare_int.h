@@ -1,7 +1,8 @@
-/* One spare block and one spare buffer a thread, so that connections between
- * two requests hold nothing and a request in steady state allocates nothing:
- * what the last request on this thread gave back serves the next, still warm
- * in the cache.
+/* One spare block and one spare buffer a thread, and the small pieces of
+ * memory that nghttp2 takes and gives by the dozen for each request, so that
+ * connections between two requests hold nothing and a request in steady state
+ * allocates nothing: what the last request on this thread gave back serves the
+ * next, still warm in the cache.
  *
  * Each thread that has connections joins once for each of them and leaves as
  * often; who leaves last frees the spares. A connection may leave on another
@@ -32,5 +33,10 @@ void spare__give_block(char *block);
 /* Empty, with whatever capacity the spare one had. */
 struct buf spare__take_buf(void);
 void spare__give_buf(struct buf *buf);
+
+/* Pieces of any size; small ones are kept for the next. */
+void *spare__alloc(size_t size);
+void *spare__realloc(void *old, size_t size);
+void spare__free(void *piece); /* NULL is fine */
 
 #endif

@@ -8,7 +8,8 @@
  *   - what was answered is there, whatever happened since;
  *   - a batch that was not answered is there whole or not at all;
  *   - the store's revision is the twin's, so it never falls;
- *   - keys whose time is over are gone, at their time and not before.
+ *   - keys whose time is over are gone, at their time and not before; so are
+ *     those of v3's leases, together.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,9 +22,11 @@
 #include "base/check.h"
 #include "base/prng.h"
 #include "support/node_harness.h"
+#include "support/node_requests.h"
 
 enum {
     KEYS = 24,
+    LEASES = 4, /* of v3 */
     BATCH_MAX = 20,
     VALUE_BYTES = 300,
     SEEDS = 6,
@@ -37,15 +40,26 @@ struct twin_key {
     char value[VALUE_BYTES];
     revision modified;
     int64_t expire_ns; /* 0: never */
+    int lease;         /* of v3, from 1; 0: none */
+};
+
+struct twin_lease {
+    bool there;
+    int64_t ttl_s;
+    int64_t expire_ns;
 };
 
 struct twin {
     struct twin_key keys[KEYS];
+    struct twin_lease leases[LEASES + 1];
     revision revision;
 };
 
 struct op {
-    enum tree_op op;
+    enum command_type type;
+    enum tree_op op; /* of a COMMAND_TREE */
+    int lease;       /* of the others */
+    enum v3_error v3_error;
     int key;
     char value[VALUE_BYTES];
     uint64_t ttl_s; /* 0: none */
@@ -55,8 +69,25 @@ struct op {
     revision index;
 };
 
+static void twin_end_lease(struct twin *twin, int id)
+{
+    bool had = false;
+    for (int i = 0; i < KEYS; i++) {
+        if (twin->keys[i].there && twin->keys[i].lease == id) {
+            twin->keys[i] = (struct twin_key){0};
+            had = true;
+        }
+    }
+    twin->leases[id] = (struct twin_lease){0};
+    twin->revision += had;
+}
+
 static void twin_expire(struct twin *twin, int64_t now_ns)
 {
+    for (int id = 1; id <= LEASES; id++) {
+        if (twin->leases[id].there && twin->leases[id].expire_ns <= now_ns)
+            twin_end_lease(twin, id);
+    }
     for (int i = 0; i < KEYS; i++) {
         struct twin_key *key = &twin->keys[i];
         if (key->there && key->expire_ns != 0 && key->expire_ns <= now_ns) {
@@ -85,8 +116,53 @@ static enum tree_error twin_refuses(const struct twin_key *key,
     }
 }
 
+static void twin_put(struct twin *twin, struct op *op)
+{
+    struct twin_key *key = &twin->keys[op->key];
+    if (op->lease != 0 && !twin->leases[op->lease].there) {
+        op->v3_error = V3_LEASE_NOT_FOUND;
+        return;
+    }
+    *key = (struct twin_key){
+        .there = true, .modified = ++twin->revision, .lease = op->lease};
+    memcpy(key->value, op->value, sizeof key->value);
+}
+
+static void twin_apply_v3(struct twin *twin, struct op *op, int64_t now_ns)
+{
+    struct twin_lease *lease = &twin->leases[op->lease];
+    op->v3_error = V3_OK;
+    switch (op->type) {
+    case COMMAND_PUT:
+        twin_put(twin, op);
+        break;
+    case COMMAND_LEASE_GRANT:
+        if (lease->there)
+            op->v3_error = V3_LEASE_EXIST;
+        else
+            *lease = (struct twin_lease){true, (int64_t)op->ttl_s, 0};
+        break;
+    case COMMAND_LEASE_REVOKE:
+        if (!lease->there)
+            op->v3_error = V3_LEASE_NOT_FOUND;
+        else
+            twin_end_lease(twin, op->lease);
+        break;
+    default:
+        break;
+    }
+    if (lease->there &&
+        (lease->expire_ns == 0 || op->type == COMMAND_LEASE_RENEW))
+        lease->expire_ns = now_ns + lease->ttl_s * HARNESS_SECOND_NS;
+    op->index = twin->revision;
+}
+
 static void twin_apply(struct twin *twin, struct op *op, int64_t now_ns)
 {
+    if (op->type != COMMAND_TREE) {
+        twin_apply_v3(twin, op, now_ns);
+        return;
+    }
     struct twin_key *key = &twin->keys[op->key];
     op->error = twin_refuses(key, op);
     if (op->error == TREE_NONE) {
@@ -129,6 +205,19 @@ static void name_key(int i, char out[32])
     snprintf(out, 32, i % 3 == 0 ? "/dir/sub/k%d" : "/k%d", i);
 }
 
+static void random_v3(struct world *world, struct op *op)
+{
+    static const enum command_type types[] = {
+        COMMAND_PUT,         COMMAND_PUT,          COMMAND_PUT,
+        COMMAND_LEASE_GRANT, COMMAND_LEASE_REVOKE, COMMAND_LEASE_RENEW,
+    };
+    op->type = types[below(world, sizeof types / sizeof *types)];
+    op->lease = 1 + (int)below(world, LEASES);
+    op->ttl_s = 2 + below(world, 5);
+    if (op->type == COMMAND_PUT && below(world, 3) == 0)
+        op->lease = 0;
+}
+
 static void random_op(struct world *world, struct op *op)
 {
     static const enum tree_op kinds[] = {
@@ -137,18 +226,47 @@ static void random_op(struct world *world, struct op *op)
         TREE_DELETE, TREE_DELETE, TREE_COMPARE_AND_DELETE,
     };
     *op = (struct op){
+        .type = COMMAND_TREE,
         .op = kinds[below(world, sizeof kinds / sizeof *kinds)],
         .key = (int)below(world, KEYS),
     };
     size_t size = (size_t)below(world, VALUE_BYTES - 32);
     int used = snprintf(op->value, 32, "%zu-", ++world->values);
     memset(op->value + used, 'x', size);
+    if (below(world, 3) == 0) {
+        random_v3(world, op);
+        return;
+    }
     if (below(world, 4) == 0)
         op->ttl_s = 1 + below(world, 5);
     if (op->op == TREE_COMPARE_AND_SWAP || op->op == TREE_COMPARE_AND_DELETE) {
         op->prev_index = world->twin.keys[op->key].modified;
         if (op->prev_index == 0 || below(world, 4) == 0)
             op->prev_index = 1 + (revision)below(world, 100);
+    }
+}
+
+static struct command command_of(const struct op *op, const char *key)
+{
+    switch (op->type) {
+    case COMMAND_PUT:
+        return ask_put(key, op->value, op->lease);
+    case COMMAND_LEASE_GRANT:
+        return ask_grant(op->lease, (int64_t)op->ttl_s);
+    case COMMAND_LEASE_REVOKE:
+        return ask_revoke(op->lease);
+    case COMMAND_LEASE_RENEW:
+        return ask_renew(op->lease);
+    default:
+        return (struct command){.type = COMMAND_TREE,
+                                .tree = {
+                                    .op = op->op,
+                                    .path = slice_str(key),
+                                    .value = slice_str(op->value),
+                                    .has_ttl = op->ttl_s != 0,
+                                    .ttl_s = op->ttl_s,
+                                    .prev_index = (uint64_t)op->prev_index,
+                                }};
     }
 }
 
@@ -161,15 +279,8 @@ static void submit(struct world *world)
         enum err err;
         random_op(world, op);
         name_key(op->key, key);
-        struct tree_command command = {
-            .op = op->op,
-            .path = slice_str(key),
-            .value = slice_str(op->value),
-            .has_ttl = op->ttl_s != 0,
-            .ttl_s = op->ttl_s,
-            .prev_index = (uint64_t)op->prev_index,
-        };
-        world->writes[i] = node_harness_submit(&world->harness, &command, &err);
+        struct command command = command_of(op, key);
+        world->writes[i] = node_harness_send(&world->harness, &command, &err);
         assert_int_equal(err, ERR_OK);
     }
 }
@@ -193,6 +304,23 @@ static bool same_key(struct mvcc_reader *reader, int i,
            slice_eq(node.value, slice_str(twin->value));
 }
 
+static bool same_leases(const struct lease_table *table,
+                        const struct twin *twin)
+{
+    for (int id = 1; id <= LEASES; id++) {
+        const struct twin_lease *lease = &twin->leases[id];
+        struct lease_info info = {0};
+        size_t keys = 0;
+        for (int i = 0; i < KEYS; i++)
+            keys += twin->keys[i].there && twin->keys[i].lease == id;
+        if (lease_info(table, id, &info) != lease->there ||
+            info.expire_ns != lease->expire_ns ||
+            info.granted_s != lease->ttl_s || info.keys != keys)
+            return false;
+    }
+    return true;
+}
+
 static bool same(struct world *world, const struct twin *twin)
 {
     struct node_harness *harness = &world->harness;
@@ -204,6 +332,7 @@ static bool same(struct world *world, const struct twin *twin)
     mvcc_read_begin(reader);
     for (int i = 0; i < KEYS && same; i++)
         same = same_key(reader, i, &twin->keys[i]);
+    same = same && same_leases(node_leases(harness->node), twin);
     mvcc_read_end(reader);
     unlock_read(&harness->lock);
     mvcc_reader_free(reader);
@@ -215,6 +344,8 @@ static size_t leases_of(const struct twin *twin)
     size_t count = 0;
     for (int i = 0; i < KEYS; i++)
         count += twin->keys[i].there && twin->keys[i].expire_ns != 0;
+    for (int id = 1; id <= LEASES; id++)
+        count += twin->leases[id].there;
     return count;
 }
 
@@ -329,6 +460,18 @@ static void flush_some(struct world *world)
 
 /* ---- a round ------------------------------------------------------------- */
 
+static void check_answer(const struct node_request *request,
+                         const struct op *op)
+{
+    if (op->type == COMMAND_TREE) {
+        assert_int_equal(request->tree.error, op->error);
+        assert_int_equal(request->tree.index, op->index);
+    } else {
+        assert_int_equal(request->answer.error, op->v3_error);
+        assert_int_equal(request->answer.revision, op->index);
+    }
+}
+
 /* The answers to a batch are what the twin says, or there is none; `after` is
  * the twin as it is if the batch took place. Returns how many were answered. */
 static int check_answers(struct world *world)
@@ -338,8 +481,7 @@ static int check_answers(struct world *world)
         const struct node_request *request = &world->writes[i]->request;
         assert_true(world->writes[i]->done);
         if (request->err == ERR_OK) {
-            assert_int_equal(request->tree.error, world->ops[i].error);
-            assert_int_equal(request->tree.index, world->ops[i].index);
+            check_answer(request, &world->ops[i]);
             assert_int_equal(answered, i); /* in order */
             answered++;
         } else {

@@ -13,8 +13,16 @@
 
 #include "base/check.h"
 #include "support/node_cluster.h"
+#include "support/node_requests.h"
 
-enum { KEYS = 200, MEMBERS = 5, FOUNDERS = 3, STEPS = 800, SEEDS = 30 };
+enum {
+    KEYS = 200,
+    LEASES = 6,
+    MEMBERS = 5,
+    FOUNDERS = 3,
+    STEPS = 800,
+    SEEDS = 30,
+};
 
 struct twin_key {
     uint64_t answered; /* this, or what is newer, is there */
@@ -76,9 +84,39 @@ static void start_write(struct twin *twin)
     if (key->is_open || key->is_unknown || !pick_up(twin, &at))
         return;
     snprintf(value, sizeof value, "%llu", (unsigned long long)++key->asked);
+    const char *name = key_name((size_t)(key - twin->keys));
     key->is_open = true;
-    key->wait = cluster_set_async(&twin->cluster, at,
-                                  key_name((size_t)(key - twin->keys)), value);
+    if (below(twin, 2) == 0) {
+        key->wait = cluster_set_async(&twin->cluster, at, name, value);
+    } else {
+        struct command put = ask_put(name, value, 0);
+        key->wait = cluster_submit(&twin->cluster, at, &put);
+    }
+}
+
+/* What comes of it is compared between the members, at the end. */
+static void use_lease(struct twin *twin)
+{
+    lease_id id = 1 + (lease_id)below(twin, LEASES);
+    struct command command;
+    size_t at;
+    if (!pick_up(twin, &at))
+        return;
+    switch (below(twin, 5)) {
+    case 0:
+    case 1:
+        command = ask_grant(id, 2 + (int64_t)below(twin, 3));
+        break;
+    case 2:
+        command = ask_put("/leased", "v", id);
+        break;
+    case 3:
+        command = ask_renew(id);
+        break;
+    default:
+        command = ask_revoke(id);
+    }
+    (void)cluster_submit(&twin->cluster, at, &command);
 }
 
 static void take_answers(struct twin *twin)
@@ -196,8 +234,10 @@ static void do_step(struct twin *twin)
 {
     size_t at;
     uint64_t dice = below(twin, 100);
-    if (dice < 60)
+    if (dice < 50)
         start_write(twin);
+    else if (dice < 60)
+        use_lease(twin);
     else if (dice < 68)
         read_all(twin);
     else if (dice < 71)

@@ -120,8 +120,6 @@ def methods_and_versions(folder):
                                   HOST_LINE + b"\r\n")
             check(closed and statuses(answers) in ([400], [505]),
                   f"{version!r}: {answers}")
-        answers, _ = say(server, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" +
-                         bytes(9), timeout=1)
         undisturbed("versions")
         equal(server.get("/no/such/page").status, 404, "an unknown path")
 

@@ -247,8 +247,11 @@ static void forget_waits(struct node_cluster *cluster)
         struct cluster_wait *wait = cluster->waits;
         cluster->waits = wait->next;
         CHECK(wait->done);
-        if (wait->err == ERR_OK)
+        CHECK(wait->err == ERR_OK || wait->request.answer.body.at == NULL);
+        if (wait->err == ERR_OK) {
             tree_result_deinit(&wait->request.tree);
+            txn_answer_deinit(&wait->request.answer);
+        }
         mem_free(wait);
     }
 }
@@ -681,6 +684,25 @@ static void add_keys(struct digest *digest, struct mvcc_reader *reader,
     }
 }
 
+struct leases_digest {
+    struct lease_table *table;
+    struct digest *digest;
+};
+
+/* What was granted is said of v3's leases only: a v2 TTL that v3 put over
+ * counts from that put after a restart. */
+static void add_lease(void *context, lease_id id)
+{
+    const struct leases_digest *leases = context;
+    struct lease_info info;
+    bool found = lease_info(leases->table, id, &info);
+    CHECK(found);
+    int64_t numbers[] = {id, info.expire_ns, (int64_t)info.keys,
+                         lease_is_v2(id) ? 0 : info.granted_s};
+    leases->digest->hash =
+        slice_hash(slice_of(numbers, sizeof numbers), leases->digest->hash);
+}
+
 static struct digest digest_of(struct cluster_member *member)
 {
     struct digest digest = {.hash = 1};
@@ -694,7 +716,8 @@ static struct digest digest_of(struct cluster_member *member)
     add_keys(&digest, reader, MVCC_KEYS);
     add_keys(&digest, reader, MVCC_DIRS);
     mvcc_meta_each(mvcc, slice_of("", 0), add_meta, &digest);
-    digest.hash ^= lease_count(node_leases(member->node));
+    lease_each(node_leases(member->node), add_lease,
+               &(struct leases_digest){node_leases(member->node), &digest});
     mvcc_read_end(reader);
     unlock_read(&member->lock);
     mvcc_reader_free(reader);

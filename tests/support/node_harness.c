@@ -253,8 +253,12 @@ void node_harness_forget(struct node_harness *harness)
         struct harness_write *write = harness->writes;
         CHECK(write->done);
         harness->writes = write->next;
-        if (write->request.err == ERR_OK)
+        CHECK(write->request.err == ERR_OK ||
+              write->request.answer.body.at == NULL);
+        if (write->request.err == ERR_OK) {
             tree_result_deinit(&write->request.tree);
+            txn_answer_deinit(&write->request.answer);
+        }
         mem_free(write);
     }
 }

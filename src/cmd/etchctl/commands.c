@@ -77,7 +77,7 @@ const struct flag_spec global_flags[] = {
     {.name = "api",
      .kind = FLAG_STRING,
      .value = "version",
-     .about = "2; 3 comes with a later version (default 2)"},
+     .about = "2, or 3 for the commands of the v3 API"},
     {.name = "help", .letter = 'h', .about = "show help"},
     {.name = "version", .letter = 'v', .about = "show the version"},
     {0},

@@ -5,53 +5,6 @@
 
 enum { LEFT_COLUMNS_MAX = 34 };
 
-static void pad(struct buf *out, size_t from, size_t to)
-{
-    for (; from < to; from++)
-        buf_append_char(out, ' ');
-}
-
-/* `text` after column `indent`, wrapped between words. */
-static void wrapped(struct buf *out, const char *text, size_t indent)
-{
-    size_t column = indent;
-
-    while (*text) {
-        size_t size = strcspn(text, " ");
-        if (column > indent && column + 1 + size > HELP_COLUMNS) {
-            buf_append_char(out, '\n');
-            pad(out, 0, indent);
-            column = indent;
-        } else if (column > indent) {
-            buf_append_char(out, ' ');
-            column++;
-        }
-        buf_append(out, text, size);
-        column += size;
-        text += size;
-        while (*text == ' ')
-            text++;
-    }
-    buf_append_char(out, '\n');
-}
-
-/* "  left    right", the right one on its own line where the left is long. */
-static void row(struct buf *out, const char *left, const char *right,
-                size_t width)
-{
-    size_t size = strlen(left);
-
-    buf_append_str(out, "  ");
-    buf_append_str(out, left);
-    if (size > width) {
-        buf_append_char(out, '\n');
-        pad(out, 0, width + 4);
-    } else {
-        pad(out, size, width + 2);
-    }
-    wrapped(out, right, width + 4);
-}
-
 /* ---- flags -------------------------------------------------------------- */
 
 static void flag_text(const struct flag_spec *spec, char *out, size_t size)
@@ -84,7 +37,7 @@ static void flag_rows(struct buf *out, const char *heading,
         if (spec->is_hidden)
             continue;
         flag_text(spec, text, sizeof(text));
-        row(out, text, spec->about, width);
+        help_row(out, text, spec->about, width);
     }
 }
 
@@ -108,7 +61,7 @@ static void command_rows(struct buf *out, const struct command *const *table)
         if (table[i]->is_later && !table[i]->family)
             buf_append_str(&summary, " (in a later version)");
         buf_append_char(&summary, '\0');
-        row(out, table[i]->name, summary.at, width);
+        help_row(out, table[i]->name, summary.at, width);
         buf_deinit(&summary);
     }
 }
@@ -126,6 +79,9 @@ void help_program(const char *program, struct buf *out)
     buf_printf(
         out,
         "\nThe environment\n"
+        "  ETCDCTL_API: 3 for the commands of the v3 API (see\n"
+        "  'ETCDCTL_API=3 %s help'). Those that only v3 has (put, del,\n"
+        "  txn, lease, lock, endpoint, ...) need no choice.\n"
         "  ETCDCTL_ENDPOINTS (or _ENDPOINT, _PEERS), ETCDCTL_USERNAME,\n"
         "  ETCDCTL_CA_FILE, ETCDCTL_CERT_FILE, ETCDCTL_KEY_FILE: what the "
         "flags\n  of these names say, where they aren't given.\n"
@@ -137,7 +93,7 @@ void help_program(const char *program, struct buf *out)
         "  %s get /message\n"
         "  %s watch --forever --recursive /config\n"
         "\n'%s help <command>' says more of one.\n",
-        program, program, program, program);
+        program, program, program, program, program);
 }
 
 void help_command(const char *program, const struct command *group,

@@ -4,8 +4,7 @@
 
 #include "base/bytes.h"
 #include "cmd/etchctl/command.h"
-
-enum { HELP_COLUMNS = 79 };
+#include "cmd/etchctl/help_row.h"
 
 /* All commands and the global flags. */
 void help_program(const char *program, struct buf *out);

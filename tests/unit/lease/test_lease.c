@@ -226,7 +226,125 @@ static void a_lease_of_v2_goes_with_its_last_key(void **state)
     assert_int_equal(lease_count(table), 1);
 }
 
+static void only_ids_of_the_span_are_v2s(void **state)
+{
+    (void)state;
+    assert_true(lease_is_v2(LEASE_V2));
+    assert_true(lease_is_v2(LEASE_V2 | 1));
+    assert_true(lease_is_v2(LEASE_V2 | ((1LL << LEASE_V2_REVISION_BITS) - 1)));
+    assert_false(lease_is_v2(LEASE_V2 + (1LL << LEASE_V2_REVISION_BITS)));
+    assert_false(lease_is_v2(LEASE_V2 - 1));
+    assert_false(lease_is_v2(INT64_MAX));
+    assert_false(lease_is_v2(1));
+    assert_false(lease_is_v2(-1));
+    assert_false(lease_is_v2(INT64_MIN));
+    /* One that only looks like it stays when its last key goes. */
+    lease_id id = LEASE_V2 + (1LL << LEASE_V2_REVISION_BITS);
+    lease_grant(table, id, 10, 100);
+    attach(id, "/a");
+    detach(id, "/a");
+    expect_end(id, 100);
+}
+
+/* ---- what is told of them ------------------------------------------------ */
+
+static void a_lease_tells_of_itself(void **state)
+{
+    (void)state;
+    struct lease_info info;
+    assert_false(lease_info(table, 7, &info));
+    lease_grant(table, 7, 60, 1000);
+    attach(7, "/a");
+    lease_attach(table, 7, MVCC_DIRS, SLICE("/a"));
+    attach(7, "/b");
+    assert_true(lease_info(table, 7, &info));
+    assert_int_equal(info.granted_s, 60);
+    assert_int_equal(info.expire_ns, 1000);
+    assert_int_equal(info.keys, 3);
+    detach(7, "/a");
+    detach(7, "/none");
+    lease_set(table, 7, 2000); /* it still lives as long when kept alive */
+    assert_true(lease_info(table, 7, &info));
+    assert_int_equal(info.granted_s, 60);
+    assert_int_equal(info.expire_ns, 2000);
+    assert_int_equal(info.keys, 2);
+    lease_revoke(table, 7);
+    assert_false(lease_info(table, 7, &info));
+    lease_set(table, 7, 3000);
+    assert_true(lease_info(table, 7, &info));
+    assert_int_equal(info.granted_s, 0);
+    assert_int_equal(info.keys, 0);
+}
+
+struct listed {
+    lease_id ids[8];
+    size_t count;
+};
+
+static void list_one(void *context, lease_id id)
+{
+    struct listed *listed = context;
+    assert_true(listed->count < 8);
+    listed->ids[listed->count++] = id;
+}
+
+static void all_are_listed_the_soonest_in_front(void **state)
+{
+    (void)state;
+    struct listed listed = {0};
+    lease_each(table, list_one, &listed);
+    assert_int_equal(listed.count, 0);
+    lease_grant(table, 9, 1, 300);
+    lease_grant(table, -4, 1, 200);
+    lease_grant(table, 8, 1, 200);
+    lease_grant(table, 5, 1, INT64_MAX);
+    lease_grant(table, 6, 1, -1);
+    lease_grant(table, LEASE_V2 | 3, 1, 250);
+    lease_each(table, list_one, &listed);
+    assert_int_equal(listed.count, 6);
+    lease_id want[] = {6, -4, 8, LEASE_V2 | 3, 9, 5};
+    for (size_t i = 0; i < 6; i++)
+        assert_true(listed.ids[i] == want[i]);
+    /* The table is as it was. */
+    expect_end(9, 300);
+    lease_id id;
+    int64_t expire_ns;
+    assert_true(lease_next(table, &id, &expire_ns));
+    assert_true(id == 6);
+}
+
 /* ---- many ---------------------------------------------------------------- */
+
+struct walk {
+    size_t count;
+    int64_t last_ns;
+    lease_id last;
+};
+
+static void check_order(void *context, lease_id id)
+{
+    struct walk *walk = context;
+    int64_t expire_ns = 0;
+    assert_true(lease_get(table, id, &expire_ns));
+    assert_true(expire_ns > walk->last_ns ||
+                (expire_ns == walk->last_ns && id > walk->last));
+    walk->last_ns = expire_ns;
+    walk->last = id;
+    walk->count++;
+}
+
+static void a_list_of_many_is_sorted(void **state)
+{
+    (void)state;
+    enum { MANY = 5000 };
+    struct prng prng;
+    prng_init(&prng, 3);
+    for (int i = 1; i <= MANY; i++)
+        lease_grant(table, i, 5, prng_between(&prng, 1, 100));
+    struct walk walk = {0};
+    lease_each(table, check_order, &walk);
+    assert_int_equal(walk.count, MANY);
+}
 
 /* Against the simplest thing that could be right: for each key its lease, for
  * each lease its end. */
@@ -319,6 +437,10 @@ int main(void)
         STORY(a_revoked_lease_lets_go_of_its_keys),
         STORY(a_lease_of_v3_stays_without_keys),
         STORY(a_lease_of_v2_goes_with_its_last_key),
+        STORY(only_ids_of_the_span_are_v2s),
+        STORY(a_lease_tells_of_itself),
+        STORY(all_are_listed_the_soonest_in_front),
+        STORY(a_list_of_many_is_sorted),
         STORY(a_table_that_is_cleared_begins_anew),
         STORY(random_changes),
     };

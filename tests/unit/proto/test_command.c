@@ -151,6 +151,10 @@ static void an_unknown_type_is_not_guessed_at(void **state)
     pb_put_u64(&whole, 1, 4711);
     assert_int_equal(command_decode(buf_slice(&whole), &arena, &out),
                      ERR_UNSUPPORTED);
+    buf_reset(&whole);
+    pb_put_u64(&whole, 1, COMMAND_LEASE_RENEW + 1); /* the next one's */
+    assert_int_equal(command_decode(buf_slice(&whole), &arena, &out),
+                     ERR_UNSUPPORTED);
     assert_int_equal(command_decode(SLICE(""), &arena, &out), ERR_UNSUPPORTED);
     buf_deinit(&whole);
 }
@@ -240,6 +244,57 @@ static void changes_of_membership_and_transfers_too(void **state)
     assert_int_equal(again(&in).transfer_to, 0);
 }
 
+/* A request of v3's is carried as it came, whatever is in it; its type says
+ * what it is. */
+static void requests_are_carried_as_they_are(void **state)
+{
+    (void)state;
+    static const enum command_type types[] = {
+        COMMAND_PUT,         COMMAND_DELETE_RANGE, COMMAND_TXN,
+        COMMAND_LEASE_GRANT, COMMAND_LEASE_REVOKE, COMMAND_ALARM,
+    };
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        struct command in = {.type = types[i],
+                             .from = 0xa2,
+                             .number = 7,
+                             .message = SLICE("\x0a\x01k\0\xff not a message")};
+        struct command out = again(&in);
+        assert_true(slice_eq(out.message, in.message));
+        assert_int_equal(out.from, 0xa2);
+        assert_int_equal(out.number, 7);
+        in.message = SLICE("");
+        assert_int_equal(again(&in).message.size, 0);
+    }
+}
+
+static void a_request_may_be_long(void **state)
+{
+    (void)state;
+    enum { SIZE = 1572864 };
+    char *bytes = arena_alloc(&arena, SIZE);
+    memset(bytes, 'x', SIZE);
+    struct command in = {.type = COMMAND_PUT, .message = slice_of(bytes, SIZE)};
+    assert_true(slice_eq(again(&in).message, in.message));
+}
+
+static void leases_that_are_kept_alive_keep_their_order(void **state)
+{
+    (void)state;
+    int64_t leases[] = {1, INT64_MIN, -1, INT64_MAX, 300};
+    struct command in = {.type = COMMAND_LEASE_RENEW,
+                         .renew = {.leases = leases, .count = 5}};
+    struct command out = again(&in);
+    assert_int_equal(out.renew.count, 5);
+    assert_memory_equal(out.renew.leases, leases, sizeof(leases));
+    in.renew.count = 0;
+    assert_int_equal(again(&in).renew.count, 0);
+    leases[1] = 0; /* is none */
+    in.renew.count = 3;
+    out = again(&in);
+    assert_int_equal(out.renew.count, 2);
+    assert_int_equal(out.renew.leases[1], -1);
+}
+
 /* Written with it or with it appended: the same bytes. */
 static void an_origin_is_appended(void **state)
 {
@@ -267,6 +322,27 @@ static void an_origin_is_appended(void **state)
         refbuf_unref(whole);
     }
     refbuf_unref(plain);
+}
+
+static void half_an_origin_is_none(void **state)
+{
+    (void)state;
+    struct command in = {.type = COMMAND_COMPACT, .compact = 5};
+    struct command out;
+    struct refbuf *plain = command_encode(&in);
+    struct buf whole = {0};
+    buf_append(&whole, plain->bytes, plain->size);
+    pb_put_u64(&whole, 4, 7);
+    assert_int_equal(command_decode(buf_slice(&whole), &arena, &out),
+                     ERR_CORRUPT);
+    whole.size = plain->size;
+    buf_append(&whole, "\x19\x01\0\0\0\0\0\0\0", 9);
+    assert_int_equal(command_decode(buf_slice(&whole), &arena, &out),
+                     ERR_CORRUPT);
+    pb_put_u64(&whole, 4, 7);
+    assert_int_equal(command_decode(buf_slice(&whole), &arena, &out), ERR_OK);
+    refbuf_unref(plain);
+    buf_deinit(&whole);
 }
 
 /* Cut anywhere, a command is refused or is a shorter one; never read past. */
@@ -324,7 +400,11 @@ int main(void)
         STORY(a_path_must_be_rooted),
         STORY(what_is_not_set_of_a_cluster_stays_so),
         STORY(changes_of_membership_and_transfers_too),
+        STORY(requests_are_carried_as_they_are),
+        STORY(a_request_may_be_long),
+        STORY(leases_that_are_kept_alive_keep_their_order),
         STORY(an_origin_is_appended),
+        STORY(half_an_origin_is_none),
         STORY(cut_short_it_is_refused),
         STORY(garbled_it_is_never_read_past),
     };

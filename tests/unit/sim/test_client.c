@@ -72,16 +72,15 @@ static void test_the_other_keys(void **state)
         SIM_NESTED,   SIM_NESTED,   SIM_DIR_TTL, SIM_DIR_DELETE};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         world_done(member, kinds[i], 0);
-    size_t keys;
-    size_t leased;
-    ledger_count(&sim->ledger, MVCC_KEYS, sim->ledger.revision, &keys, &leased);
-    assert_int_equal(keys, 3); /* two in order, and the one with a TTL */
-    assert_int_equal(leased, 1);
+    struct ledger_sum sum;
+    ledger_count(&sim->ledger, MVCC_KEYS, sim->ledger.revision, &sum);
+    assert_int_equal(sum.keys, 3); /* two in order, and the one with a TTL */
+    assert_int_equal(sum.with_ttl, 1);
     /* It ends by itself, not before its time. */
     world_wait(sim, 20000);
-    ledger_count(&sim->ledger, MVCC_KEYS, sim->ledger.revision, &keys, &leased);
-    assert_int_equal(keys, 2);
-    assert_int_equal(leased, 0);
+    ledger_count(&sim->ledger, MVCC_KEYS, sim->ledger.revision, &sum);
+    assert_int_equal(sum.keys, 2);
+    assert_int_equal(sum.with_ttl, 0);
     assert_int_equal(sim->result.counts[SIM_COUNT_EXPIRIES], 1);
     world_free(sim);
 }

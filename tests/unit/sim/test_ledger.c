@@ -6,6 +6,8 @@
 #include <cmocka.h>
 
 #include "base/check.h"
+#include "lease/lease.h"
+#include "proto/command.h"
 #include "unit/sim/sim_stories.h"
 
 static const struct raft_members three = {.voter_count = 3,
@@ -354,27 +356,78 @@ static void test_a_commit_of_several_records(void **state)
     assert_null(ledger_get(ledger, MVCC_KEYS, SLICE("/a"), 2));
 }
 
+/* A lease of v3's, as the log has it. */
+static void grant(struct ledger *ledger, raft_index index, int64_t time_ns,
+                  const char *message)
+{
+    struct command command = {.type = COMMAND_LEASE_GRANT,
+                              .message = slice_str(message)};
+    struct refbuf *encoded = command_encode(&command);
+    assert_int_equal(lessor_take(&ledger->lessor, index, time_ns,
+                                 slice_of(encoded->bytes, encoded->size)),
+                     ERR_OK);
+    refbuf_unref(encoded);
+}
+
+static void test_a_lease_of_v3_does_not_end_early(void **state)
+{
+    struct ledger *ledger = *state;
+    grant(ledger, 5, 1000, "\x08\x02\x10\x07"); /* 7, of 2 s */
+    struct record a = story_record(2, "/a", "1", NULL);
+    a.lease = 7;
+    change(ledger, &a);
+    struct record end = story_record(3, "/a", NULL, &a);
+    end.cause = MVCC_EXPIRE;
+    assert_int_equal(story_change(ledger, &end, 2000000999), ERR_CORRUPT);
+    story_note_has("its lease ended before its time");
+}
+
+static void test_a_lease_of_v3_ends_in_time(void **state)
+{
+    struct ledger *ledger = *state;
+    grant(ledger, 5, 1000, "\x08\x02\x10\x07");
+    struct record a = story_record(2, "/a", "1", NULL);
+    a.lease = 7;
+    change(ledger, &a);
+    assert_int_equal(ledger_lease_keys(ledger, 7, 2), 1);
+    struct record end = story_record(3, "/a", NULL, &a);
+    end.cause = MVCC_EXPIRE;
+    assert_int_equal(story_change(ledger, &end, 2000001000), ERR_OK);
+    assert_int_equal(ledger_lease_keys(ledger, 7, 3), 0);
+    assert_int_equal(ledger_lease_keys(ledger, 7, 2), 1);
+}
+
+static void test_a_hash_is_one_for_each_index(void **state)
+{
+    struct ledger *ledger = *state;
+    assert_int_equal(commit(ledger, 1, 1, 11, NULL, 1), ERR_OK);
+    assert_int_equal(ledger_hashed(ledger, 1, 0), ERR_OK);
+    assert_int_equal(ledger_hashed(ledger, 1, 0), ERR_OK);
+    assert_int_equal(ledger_hashed(ledger, 1, 5), ERR_CORRUPT);
+    story_note_has("hash 5, on another member 0");
+}
+
 static void test_counts_of_what_lives(void **state)
 {
     struct ledger *ledger = *state;
-    size_t keys;
-    size_t leased;
+    struct ledger_sum sum;
     struct record a = story_record(2, "/a", "1", NULL);
     struct record b = story_record(3, "/b", "2", NULL);
-    b.lease = 77;
+    b.lease = LEASE_V2 | 77;
     b.expire_ns = 9000;
     struct record gone = story_record(4, "/a", NULL, &a);
     change(ledger, &a);
     change(ledger, &b);
     change(ledger, &gone);
-    ledger_count(ledger, MVCC_KEYS, 3, &keys, &leased);
-    assert_int_equal(keys, 2);
-    assert_int_equal(leased, 1);
-    ledger_count(ledger, MVCC_KEYS, 4, &keys, &leased);
-    assert_int_equal(keys, 1);
-    ledger_count(ledger, MVCC_DIRS, 4, &keys, &leased);
-    assert_int_equal(keys, 0);
-    assert_int_equal(leased, 0);
+    ledger_count(ledger, MVCC_KEYS, 3, &sum);
+    assert_int_equal(sum.keys, 2);
+    assert_int_equal(sum.with_ttl, 1);
+    assert_int_equal(sum.with_lease, 0);
+    ledger_count(ledger, MVCC_KEYS, 4, &sum);
+    assert_int_equal(sum.keys, 1);
+    ledger_count(ledger, MVCC_DIRS, 4, &sum);
+    assert_int_equal(sum.keys, 0);
+    assert_int_equal(sum.with_ttl, 0);
 }
 
 /* ---- expiry -------------------------------------------------------------- */
@@ -382,7 +435,7 @@ static void test_counts_of_what_lives(void **state)
 static struct record leased(revision main, const char *key, int64_t expire_ns)
 {
     struct record record = story_record(main, key, "x", NULL);
-    record.lease = 1000 + main;
+    record.lease = LEASE_V2 | (1000 + main);
     record.expire_ns = expire_ns;
     return record;
 }
@@ -533,6 +586,9 @@ int main(void)
         STORY(test_revisions_have_no_hole),
         STORY(test_time_does_not_run_backwards),
         STORY(test_a_commit_of_several_records),
+        STORY(test_a_lease_of_v3_does_not_end_early),
+        STORY(test_a_lease_of_v3_ends_in_time),
+        STORY(test_a_hash_is_one_for_each_index),
         STORY(test_counts_of_what_lives),
         STORY(test_a_lease_ends_in_time),
         STORY(test_a_lease_does_not_end_early),

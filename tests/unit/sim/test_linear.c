@@ -23,6 +23,10 @@ enum { STEPS = 1000000 };
     .kind = LINEAR_SWAP, .value = (value_), .expect = (expect_)
 #define DELETE(seen_) .kind = LINEAR_DELETE, .seen = (seen_)
 #define REMOVE(expect_) .kind = LINEAR_REMOVE, .expect = (expect_)
+#define PUT_IF(expect_, value_) \
+    .kind = LINEAR_PUT_IF, .value = (value_), .expect = (expect_)
+#define END_IF(expect_) .kind = LINEAR_END_IF, .expect = (expect_)
+#define FOUND(seen_) .refused = true, .seen = (seen_)
 #define REFUSED .refused = true
 #define OTHER .seen = 99
 #define AT(call_, return_) .call_ns = (call_), .return_ns = (return_)
@@ -148,6 +152,52 @@ static void test_two_swaps_of_one_value(void **state)
                   {AT(10, 11), READ(2)});
     CHECK_HISTORY(LINEAR_BAD, {AT(0, 1), SET(1, 0)}, {AT(2, 9), SWAP(1, 2)},
                   {AT(3, 8), SWAP(1, 3)});
+}
+
+static void test_a_txn_tells_what_it_found(void **state)
+{
+    (void)state;
+    /* It wants what is there, or nothing at all. */
+    CHECK_HISTORY(LINEAR_GOOD, {AT(0, 1), PUT_IF(0, 1)},
+                  {AT(2, 3), PUT_IF(0, 2), FOUND(1)}, {AT(4, 5), PUT_IF(1, 3)},
+                  {AT(6, 7), READ(3)});
+    CHECK_HISTORY(LINEAR_BAD, {AT(0, 1), PUT_IF(7, 1)});
+    /* It says that it found another than there was: older, or none. */
+    CHECK_HISTORY(LINEAR_BAD, {AT(0, 1), SET(1, 0)}, {AT(2, 3), SET(2, 1)},
+                  {AT(4, 5), PUT_IF(7, 3), FOUND(1)});
+    CHECK_HISTORY(LINEAR_BAD, {AT(0, 1), SET(1, 0)},
+                  {AT(2, 3), PUT_IF(7, 3), FOUND(0)});
+    /* It found what it wanted, and wasn't done. */
+    CHECK_HISTORY(LINEAR_BAD, {AT(0, 1), SET(1, 0)},
+                  {AT(2, 3), PUT_IF(1, 3), FOUND(1)});
+    CHECK_HISTORY(LINEAR_BAD, {AT(0, 1), PUT_IF(0, 3), FOUND(0)});
+}
+
+static void test_a_txn_that_deletes_wants_something(void **state)
+{
+    (void)state;
+    CHECK_HISTORY(LINEAR_GOOD, {AT(0, 1), SET(1, 0)}, {AT(2, 3), END_IF(1)},
+                  {AT(4, 5), END_IF(1), FOUND(0)},
+                  {AT(6, 7), END_IF(0), FOUND(0)}, {AT(8, 9), READ(0)});
+    CHECK_HISTORY(LINEAR_BAD, {AT(0, 1), END_IF(0)});
+    CHECK_HISTORY(LINEAR_BAD, {AT(0, 1), SET(1, 0)}, {AT(2, 3), END_IF(2)});
+    CHECK_HISTORY(LINEAR_BAD, {AT(0, 1), SET(1, 0)},
+                  {AT(2, 3), END_IF(1), FOUND(1)});
+    CHECK_HISTORY(LINEAR_BAD, {AT(0, 1), SET(1, 0)}, {AT(2, 3), END_IF(1)},
+                  {AT(4, 5), READ(1)});
+}
+
+static void test_an_open_txn_needs_its_value(void **state)
+{
+    (void)state;
+    CHECK_HISTORY(LINEAR_GOOD, {OPEN(0), PUT_IF(1, 2)}, {AT(1, 2), SET(1, 0)},
+                  {AT(3, 4), READ(2)});
+    CHECK_HISTORY(LINEAR_BAD, {OPEN(0), PUT_IF(5, 2)}, {AT(1, 2), SET(1, 0)},
+                  {AT(3, 4), READ(2)});
+    CHECK_HISTORY(LINEAR_GOOD, {OPEN(0), END_IF(1)}, {AT(1, 2), SET(1, 0)},
+                  {AT(3, 4), READ(0)});
+    CHECK_HISTORY(LINEAR_BAD, {OPEN(0), END_IF(2)}, {AT(1, 2), SET(1, 0)},
+                  {AT(3, 4), READ(0)});
 }
 
 static void test_a_refused_set_is_nonsense(void **state)
@@ -301,7 +351,7 @@ static struct linear_op random_op(struct prng *prng, int64_t at)
     struct linear_op op = {
         .call_ns = at,
         .return_ns = at + prng_between(prng, 0, 6),
-        .kind = (enum linear_kind)prng_below(prng, LINEAR_REMOVE + 1),
+        .kind = (enum linear_kind)prng_below(prng, LINEAR_END_IF + 1),
         .value = 1 + (linear_value)prng_below(prng, 3),
         .expect = 1 + (linear_value)prng_below(prng, 3),
         .seen = (linear_value)prng_below(prng, 4),
@@ -440,6 +490,9 @@ int main(void)
         cmocka_unit_test(test_delete_ends_it),
         cmocka_unit_test(test_remove_compares),
         cmocka_unit_test(test_two_swaps_of_one_value),
+        cmocka_unit_test(test_a_txn_tells_what_it_found),
+        cmocka_unit_test(test_a_txn_that_deletes_wants_something),
+        cmocka_unit_test(test_an_open_txn_needs_its_value),
         cmocka_unit_test(test_a_refused_set_is_nonsense),
         cmocka_unit_test(test_overlapping_writes_may_be_in_any_order),
         cmocka_unit_test(test_a_read_during_a_write_sees_either),

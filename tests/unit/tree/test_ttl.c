@@ -278,6 +278,39 @@ static void put_with_lease(const char *key, lease_id lease)
     lease_attach(world.leases, lease, MVCC_KEYS, put.key);
 }
 
+static void put_with_lease_granted(const char *key, lease_id lease)
+{
+    lease_grant(world.leases, lease, 100, world.now_ns + 100);
+    put_with_lease(key, lease);
+}
+
+/* What v2 writes has the time that v2 gives it, or none. */
+static void what_v2_writes_leaves_the_lease_of_v3(void **state)
+{
+    (void)state;
+    static const char *const writes[] = {
+        "set /x =1",
+        "update /x =1",
+        "set /x =1 ttl=50",
+        "delete /x",
+    };
+    for (size_t i = 0; i < sizeof writes / sizeof *writes; i++) {
+        struct lease_info info;
+        struct mvcc_status status;
+        lease_id held = 0;
+        put_with_lease_granted("/x", 77);
+        (void)tree_world_do(&world, writes[i]);
+        mvcc_status(world.mvcc, &status);
+        assert_true(lease_info(world.leases, 77, &info));
+        assert_int_equal(info.keys, 0);
+        assert_true(lease_of_key(world.leases, MVCC_KEYS, SLICE("/x"), &held) ==
+                    (i == 2));
+        assert_true(held == (i == 2 ? (LEASE_V2 | status.current) : 0));
+        if (i == 2)
+            lease_detach(world.leases, held, MVCC_KEYS, SLICE("/x"));
+    }
+}
+
 static void a_lease_of_v3_ends_with_all_its_keys(void **state)
 {
     (void)state;
@@ -304,6 +337,70 @@ static void a_lease_of_v3_without_keys_just_ends(void **state)
     assert_int_equal(world.expired, 0);
     assert_int_equal(lease_count(world.leases), 0);
     assert_int_equal(tree_world_revision(&world), 1);
+}
+
+/* ---- what v3 sees of a v2 TTL -------------------------------------------- */
+
+static void a_lease_tells_what_was_granted(void **state)
+{
+    (void)state;
+    struct lease_info info;
+    DO("set /x =1 ttl=30", "201 set /x=1 [2,2] ttl=30");
+    assert_true(lease_info(world.leases, LEASE_V2 | 2, &info));
+    assert_int_equal(info.granted_s, 30);
+    assert_int_equal(info.expire_ns, world.now_ns + 30 * TREE_WORLD_SECOND_NS);
+    assert_int_equal(info.keys, 1);
+    world.now_ns += 7 * TREE_WORLD_SECOND_NS;
+    tree_world_flush(&world);
+    lease_table_clear(world.leases);
+    assert_int_equal(mvcc_reload(world.mvcc), ERR_OK);
+    mvcc_read_begin(world.reader);
+    assert_int_equal(tree_restore_leases(&world.tree), ERR_OK);
+    mvcc_read_end(world.reader);
+    assert_true(lease_info(world.leases, LEASE_V2 | 2, &info));
+    assert_int_equal(info.granted_s, 30);
+}
+
+static void drop_commit(void *context, struct mvcc_commit *commit)
+{
+    *(size_t *)context += 1;
+    mvcc_commit_unref(commit);
+}
+
+static size_t revoke(lease_id id)
+{
+    size_t commits = 0;
+    mvcc_read_begin(world.reader);
+    assert_int_equal(
+        tree_revoke(&world.tree, id, world.now_ns, drop_commit, &commits),
+        ERR_OK);
+    mvcc_read_end(world.reader);
+    return commits;
+}
+
+static void a_revoked_lease_deletes_its_key(void **state)
+{
+    (void)state;
+    DO("set /x =1 ttl=30", "201 set /x=1 [2,2] ttl=30");
+    assert_int_equal(revoke(LEASE_V2 | 2), 1);
+    assert_int_equal(lease_count(world.leases), 0);
+    GET("/x", "100 /x @3");
+    assert_string_equal(tree_world_watch(&world, "/", true, 3),
+                        "delete /x= [2,3] was /x=1 [2,2] ttl=30");
+    assert_int_equal(revoke(LEASE_V2 | 2), 0); /* it is gone */
+}
+
+static void a_revoked_directory_goes_with_its_tree(void **state)
+{
+    (void)state;
+    DO("set /d dir ttl=30", "201 set /d/ [2,2] ttl=30");
+    DO("set /d/a =1", "201 set /d/a=1 [3,3]");
+    put_with_lease_granted("/d/b", 77);
+    assert_int_equal(revoke(LEASE_V2 | 2), 1);
+    LIST("/", "");
+    struct lease_info info;
+    assert_true(lease_info(world.leases, 77, &info));
+    assert_int_equal(info.keys, 0);
 }
 
 /* v3's leases have a life of their own: they are granted again before the
@@ -369,6 +466,10 @@ int main(void)
         STORY(leases_are_restored_after_a_reload),
         STORY(a_lease_of_v3_ends_with_all_its_keys),
         STORY(a_lease_of_v3_without_keys_just_ends),
+        STORY(what_v2_writes_leaves_the_lease_of_v3),
+        STORY(a_lease_tells_what_was_granted),
+        STORY(a_revoked_lease_deletes_its_key),
+        STORY(a_revoked_directory_goes_with_its_tree),
         STORY(keys_go_back_to_leases_that_are_there),
         STORY(a_key_of_another_lease_stays),
     };

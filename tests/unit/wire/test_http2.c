@@ -482,6 +482,59 @@ static void bad_lengths_are_reset(void **state)
     EXPECT_MALFORMED(GOOD, "content-length", "99999999999999999999");
 }
 
+/* As clients of etcd send it whose endpoint is a URL. */
+static void an_authority_may_be_a_url(void **state)
+{
+    static const char *const pairs[] = {
+        ":method", "GET",   ":scheme",    "http",
+        ":path",   "/hold", ":authority", "http://127.0.0.1:2379"};
+    struct buf frames = {0}, head = {0};
+    (void)state;
+    h2_connect_raw(&peer);
+    h2_head(&head, pairs, 4);
+    h2_frame(&frames, NGHTTP2_HEADERS,
+             NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1,
+             buf_slice(&head));
+    h2_say(&peer, &frames);
+    h2_run(&peer);
+    h2_expect_seen(&peer, "GET /hold ? [host=http://127.0.0.1:2379] <>\n");
+    http_respond(h2_held(&peer), 200, NULL, 0, SLICE(""));
+    buf_deinit(&frames);
+    buf_deinit(&head);
+}
+
+static void trailers_end_a_request(void **state)
+{
+    static const char *const bad[][2] = {{":path", "/"}, {"Upper", "1"}};
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        static const char *const post[] = {":method",    "POST",  ":scheme",
+                                           "http",       ":path", "/hold",
+                                           ":authority", "h"};
+        static const char *const good[] = {"a", "b"};
+        struct buf frames = {0}, head = {0};
+        const char *const *pair = i < 2 ? bad[i] : good;
+        uint8_t end = i == 2 ? 0 : NGHTTP2_FLAG_END_STREAM;
+        h2_connect_raw(&peer);
+        h2_head(&head, post, 4);
+        h2_frame(&frames, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1,
+                 buf_slice(&head));
+        buf_reset(&head);
+        h2_head(&head, pair, 1);
+        h2_frame(&frames, NGHTTP2_HEADERS,
+                 (uint8_t)(NGHTTP2_FLAG_END_HEADERS | end), 1,
+                 buf_slice(&head));
+        h2_say(&peer, &frames);
+        h2_run(&peer);
+        if (i == 3)
+            http_respond(h2_held(&peer), 200, NULL, 0, SLICE(""));
+        else
+            assert_int_equal(h2_raw_reset(&peer, 1), NGHTTP2_PROTOCOL_ERROR);
+        buf_deinit(&frames);
+        buf_deinit(&head);
+    }
+}
+
 static void te_may_be_trailers(void **state)
 {
     (void)state;
@@ -554,6 +607,8 @@ int main(void)
         TEST(bad_bytes_in_headers_are_reset),
         TEST(bad_lengths_are_reset),
         TEST(te_may_be_trailers),
+        TEST(an_authority_may_be_a_url),
+        TEST(trailers_end_a_request),
         TEST(a_body_of_another_length_is_reset),
         TEST(every_byte_may_come_alone),
     };

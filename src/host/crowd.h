@@ -1,0 +1,34 @@
+/* Whether a thread has to wait for a processor: others want the same ones.
+ *
+ * A thread that stays awake to be quick (io_thread's linger) is quick only
+ * where processors are free. Where they aren't, it is a hog in the scheduler's
+ * eyes, and waits for its turn when it is needed.
+ *
+ * Threads: each its own; all calls from that thread.
+ */
+#ifndef ETCHED_HOST_CROWD_H
+#define ETCHED_HOST_CROWD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct crowd {
+    int fd; /* /proc/thread-self/schedstat; -1: the system doesn't tell */
+    uint64_t looked_ns;
+    uint64_t waited_ns; /* for a processor, since the thread began */
+    uint64_t until_ns;  /* taken to be crowded until then */
+};
+
+void crowd_init(struct crowd *crowd);
+void crowd_deinit(struct crowd *crowd);
+/* True: of late this thread waited for a processor more than a fiftieth of the
+ * time. Looks at most every CROWD_LOOK_MS; a crowd is believed to stay for
+ * CROWD_STAYS_MS. */
+enum { CROWD_LOOK_MS = 50, CROWD_STAYS_MS = 1000 };
+bool crowd_is_here(struct crowd *crowd, uint64_t now_ns);
+
+/* What it has waited, out of the file's text: "<ran> <waited> <slices>".
+ * False: it isn't that. */
+bool crowd_parse(const char *text, uint64_t *waited_ns);
+
+#endif

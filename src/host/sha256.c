@@ -1,0 +1,50 @@
+#include "host/sha256.h"
+
+#include <openssl/ssl.h> /* has evp.h */
+
+#include "base/check.h"
+#include "base/mem.h"
+
+struct sha256 {
+    EVP_MD_CTX *context;
+};
+
+/* The library only fails here where it has no memory, or was built without
+ * this hash. */
+struct sha256 *sha256_new(void)
+{
+    struct sha256 *hash = mem_alloc(sizeof *hash);
+    hash->context = EVP_MD_CTX_new();
+    CHECK(hash->context != NULL);
+    CHECK_EQ(EVP_DigestInit_ex(hash->context, EVP_sha256(), NULL), 1);
+    return hash;
+}
+
+void sha256_add(struct sha256 *hash, struct slice bytes)
+{
+    if (bytes.size > 0)
+        CHECK_EQ(EVP_DigestUpdate(hash->context, bytes.at, bytes.size), 1);
+}
+
+void sha256_end(struct sha256 *hash, unsigned char out[SHA256_BYTES])
+{
+    unsigned size = 0;
+    CHECK_EQ(EVP_DigestFinal_ex(hash->context, out, &size), 1);
+    CHECK_EQ(size, SHA256_BYTES);
+    sha256_free(hash);
+}
+
+void sha256_free(struct sha256 *hash)
+{
+    if (hash == NULL)
+        return;
+    EVP_MD_CTX_free(hash->context);
+    mem_free(hash);
+}
+
+void sha256(struct slice bytes, unsigned char out[SHA256_BYTES])
+{
+    struct sha256 *hash = sha256_new();
+    sha256_add(hash, bytes);
+    sha256_end(hash, out);
+}

@@ -1,0 +1,124 @@
+/* Whether a thread has to wait for a processor. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host/crowd.h"
+
+static void test_text_of_the_system(void **state)
+{
+    uint64_t waited_ns = 0;
+    (void)state;
+    assert_true(crowd_parse("12 345 6\n", &waited_ns));
+    assert_int_equal(waited_ns, 345);
+    assert_true(crowd_parse("0 0 0", &waited_ns));
+    assert_int_equal(waited_ns, 0);
+}
+
+static void test_other_text_is_refused(void **state)
+{
+    static const char *const wrong[] = {
+        "",     "1",     "1 2",    " ",
+        "1  3", "1 x 3", "a -1 3", "1 99999999999999999999 3"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        uint64_t waited_ns = 7;
+        assert_false(crowd_parse(wrong[i], &waited_ns));
+        assert_int_equal(waited_ns, 7);
+    }
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t spin_ms(uint64_t ms)
+{
+    uint64_t end_ns = now_ns() + ms * 1000000;
+    uint64_t at_ns;
+    do {
+        at_ns = now_ns();
+    } while (at_ns < end_ns);
+    return at_ns;
+}
+
+/* Two that never rest, on one processor: each waits half of the time. */
+static void test_a_shared_processor_is_crowded(void **state)
+{
+    struct crowd crowd;
+    cpu_set_t before;
+    cpu_set_t one;
+    (void)state;
+    assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+    CPU_ZERO(&one);
+    for (size_t i = 0; i < CPU_SETSIZE; i++) {
+        if (CPU_ISSET(i, &before)) {
+            CPU_SET(i, &one);
+            break;
+        }
+    }
+    assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        spin_ms(10000);
+        _exit(0);
+    }
+    assert_true(child > 0);
+    crowd_init(&crowd);
+    bool crowded = false;
+    for (int i = 0; i < 50 && crowd.fd >= 0 && !crowded; i++) {
+        crowded = crowd_is_here(&crowd, spin_ms(60));
+    }
+    bool known = crowd.fd >= 0;
+    crowd_deinit(&crowd);
+    assert_int_equal(kill(child, 9), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+    assert_true(crowded || !known);
+}
+
+/* What was seen is believed for a while, then looked at anew. */
+static void test_a_crowd_goes_away(void **state)
+{
+    struct crowd crowd;
+    uint64_t ms = 1000000;
+    (void)state;
+    crowd_init(&crowd);
+    crowd.until_ns = 5000 * ms;
+    crowd.looked_ns = 4990 * ms;
+    assert_true(crowd_is_here(&crowd, 4999 * ms));
+    assert_false(crowd_is_here(&crowd, 5000 * ms));
+    crowd_deinit(&crowd);
+}
+
+static void test_a_system_that_does_not_tell(void **state)
+{
+    struct crowd crowd = {.fd = -1};
+    (void)state;
+    assert_false(crowd_is_here(&crowd, 1000000000));
+    crowd_deinit(&crowd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text_of_the_system),
+        cmocka_unit_test(test_other_text_is_refused),
+        cmocka_unit_test(test_a_shared_processor_is_crowded),
+        cmocka_unit_test(test_a_crowd_goes_away),
+        cmocka_unit_test(test_a_system_that_does_not_tell),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
