@@ -33,7 +33,8 @@ bench: ## compare with etcd on this machine, and print the table
 	@tools/setup bench
 	@tools/programs
 	@bench/run
-	@exec bench/cluster
+	@bench/cluster
+	@exec bench/v3
 
 fuzz: ## run each fuzz target for FUZZ_SECONDS=20 (T=target: one)
 	@tools/setup check
