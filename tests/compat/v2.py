@@ -27,6 +27,8 @@ BIN = os.environ.get("ETCHED_BIN") or os.path.join(
     os.path.dirname(os.path.abspath(__file__)), "..", "..", "bin")
 HOST = "127.0.0.1"
 INDEX_FIELDS = ("modifiedIndex", "createdIndex")
+# What a busy machine may add to an answer that is there at once.
+LATE_SECONDS = 3
 
 
 def free_port():
@@ -417,6 +419,16 @@ class Run:
             except TimeoutError:
                 answers.append(None)
                 waiting.append(True)
+        if waiting != [True, True] and True in waiting:
+            # One is late, or has nothing to say: a busy machine isn't a
+            # difference.
+            late = waiting.index(True)
+            self.servers[late].sock.settimeout(LATE_SECONDS)
+            try:
+                answers[late] = self.servers[late].receive("GET")
+                waiting[late] = False
+            except TimeoutError:
+                pass
         self.compared += 1
         if waiting == [True, True]:
             self.tally["(a watch found nothing, with both)"] = \

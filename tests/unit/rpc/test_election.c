@@ -12,9 +12,9 @@ static struct hearer *campaign(struct stage *stage, const char *name,
 {
     V3electionpb__CampaignRequest request =
         V3ELECTIONPB__CAMPAIGN_REQUEST__INIT;
-    request.name = bytes_of(name);
+    request.name = encoded_bytes_of(name);
     request.lease = lease;
-    request.value = bytes_of(value);
+    request.value = encoded_bytes_of(value);
     struct hearer *hearer = stage_call(stage, CAMPAIGN, &request);
     stage_turn(stage);
     return hearer;
@@ -31,8 +31,8 @@ static V3electionpb__LeaderKey leader(const char *key, revision rev,
                                       lease_id lease)
 {
     V3electionpb__LeaderKey result = V3ELECTIONPB__LEADER_KEY__INIT;
-    result.name = bytes_of("E");
-    result.key = bytes_of(key);
+    result.name = encoded_bytes_of("E");
+    result.key = encoded_bytes_of(key);
     result.rev = rev;
     result.lease = lease;
     return result;
@@ -45,11 +45,11 @@ static void proclaim(struct stage *stage, V3electionpb__LeaderKey *key,
     V3electionpb__ProclaimRequest request =
         V3ELECTIONPB__PROCLAIM_REQUEST__INIT;
     request.leader = key;
-    request.value = bytes_of(value);
+    request.value = encoded_bytes_of(value);
     if (fault != NULL) {
         ask_fails(stage, PROCLAIM, &request, GRPC_UNKNOWN, fault);
     } else {
-        ask(stage, PROCLAIM, &request, "@*\n");
+        ask_alone(stage, PROCLAIM, &request, "@*\n");
     }
 }
 
@@ -61,28 +61,28 @@ static void resign(struct stage *stage, V3electionpb__LeaderKey *key,
     if (fault != NULL) {
         ask_fails(stage, RESIGN, &request, GRPC_UNKNOWN, fault);
     } else {
-        ask(stage, RESIGN, &request, "@*\n");
+        ask_alone(stage, RESIGN, &request, "@*\n");
     }
 }
 
 static void leads(struct stage *stage, const char *lines)
 {
     V3electionpb__LeaderRequest request = V3ELECTIONPB__LEADER_REQUEST__INIT;
-    request.name = bytes_of("E");
-    ask(stage, LEADER, &request, lines);
+    request.name = encoded_bytes_of("E");
+    ask_alone(stage, LEADER, &request, lines);
 }
 
 static void leads_none(struct stage *stage)
 {
     V3electionpb__LeaderRequest request = V3ELECTIONPB__LEADER_REQUEST__INIT;
-    request.name = bytes_of("E");
+    request.name = encoded_bytes_of("E");
     ask_fails(stage, LEADER, &request, GRPC_UNKNOWN, "election: no leader");
 }
 
 static struct hearer *observe(struct stage *stage)
 {
     V3electionpb__LeaderRequest request = V3ELECTIONPB__LEADER_REQUEST__INIT;
-    request.name = bytes_of("E");
+    request.name = encoded_bytes_of("E");
     struct hearer *hearer = stage_call(stage, OBSERVE, &request);
     stage_turn(stage);
     return hearer;
@@ -164,9 +164,9 @@ static void a_campaign_may_come_too_late(void **state)
         V3ELECTIONPB__CAMPAIGN_REQUEST__INIT;
     grant(stage, 1, 1000);
     got(campaign(stage, "E", 1, "v"), "@2 leader{*}\n");
-    request.name = bytes_of("E");
+    request.name = encoded_bytes_of("E");
     request.lease = 1;
-    request.value = bytes_of("w");
+    request.value = encoded_bytes_of("w");
     struct hearer *again = stage_call(stage, CAMPAIGN, &request);
     stage->hold_answers = true;
     stage_turn(stage);

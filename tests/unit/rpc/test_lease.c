@@ -22,7 +22,7 @@ static void grants(struct stage *stage, int64_t ttl_s, lease_id id,
                    const char *lines)
 {
     Etcdserverpb__LeaseGrantRequest request = granting(ttl_s, id);
-    ask(stage, GRANT, &request, lines);
+    ask_alone(stage, GRANT, &request, lines);
 }
 
 static void refuses(struct stage *stage, int64_t ttl_s, lease_id id,
@@ -39,7 +39,7 @@ static void lives(struct stage *stage, lease_id id, bool keys,
         ETCDSERVERPB__LEASE_TIME_TO_LIVE_REQUEST__INIT;
     request.id = id;
     request.keys = keys;
-    ask(stage, TTL, &request, lines);
+    ask_alone(stage, TTL, &request, lines);
 }
 
 static void keep(struct hearer *stream, lease_id id)
@@ -121,7 +121,7 @@ static void a_lease_is_revoked(void **state)
     put_leased(stage, "a", 5);
     put_leased(stage, "b", 5);
     request.id = 5;
-    ask(stage, REVOKE, &request, "@4\n");
+    ask_alone(stage, REVOKE, &request, "@4\n");
     ask_fails(stage, REVOKE, &request, GRPC_NOT_FOUND,
               "etcdserver: requested lease not found");
     request.id = 0;
@@ -135,13 +135,14 @@ static void questions_are_answered(void **state)
     struct stage *stage = *state;
     Etcdserverpb__LeaseLeasesRequest all =
         ETCDSERVERPB__LEASE_LEASES_REQUEST__INIT;
-    ask(stage, LEASES, &all, "@1\n");
+    ask_alone(stage, LEASES, &all, "@1\n");
     grant(stage, 5, 100);
     grant(stage, 6, 50);
     grant(stage, -7, 70);
     put_leased(stage, "a", 5);
     put_leased(stage, "b", 5);
-    ask(stage, LEASES, &all, "@3 leases{ ID=6} leases{ ID=-7} leases{ ID=5}\n");
+    ask_alone(stage, LEASES, &all,
+              "@3 leases{ ID=6} leases{ ID=-7} leases{ ID=5}\n");
     lives(stage, 5, true, "@3 ID=5 TTL=100 grantedTTL=100 keys=a keys=b\n");
     lives(stage, 5, false, "@3 ID=5 TTL=100 grantedTTL=100\n");
     lives(stage, 6, true, "@3 ID=6 TTL=50 grantedTTL=50\n");

@@ -10,7 +10,7 @@
 static struct hearer *lock(struct stage *stage, const char *name, lease_id id)
 {
     V3lockpb__LockRequest request = V3LOCKPB__LOCK_REQUEST__INIT;
-    request.name = bytes_of(name);
+    request.name = encoded_bytes_of(name);
     request.lease = id;
     struct hearer *hearer = stage_call(stage, LOCK, &request);
     stage_turn(stage);
@@ -20,8 +20,8 @@ static struct hearer *lock(struct stage *stage, const char *name, lease_id id)
 static void unlock(struct stage *stage, const char *key, const char *lines)
 {
     V3lockpb__UnlockRequest request = V3LOCKPB__UNLOCK_REQUEST__INIT;
-    request.key = bytes_of(key);
-    ask(stage, UNLOCK, &request, lines);
+    request.key = encoded_bytes_of(key);
+    ask_alone(stage, UNLOCK, &request, lines);
 }
 
 static void got(struct hearer *hearer, const char *line)
@@ -42,7 +42,7 @@ static void keys(struct stage *stage, const char *lines)
     Etcdserverpb__RangeRequest request = ETCDSERVERPB__RANGE_REQUEST__INIT;
     request.key = message_data(SLICE("\0"));
     request.range_end = message_data(SLICE("\0"));
-    ask(stage, RANGE, &request, lines);
+    ask_alone(stage, RANGE, &request, lines);
 }
 
 static void revoke(struct stage *stage, lease_id id)
@@ -50,7 +50,7 @@ static void revoke(struct stage *stage, lease_id id)
     Etcdserverpb__LeaseRevokeRequest request =
         ETCDSERVERPB__LEASE_REVOKE_REQUEST__INIT;
     request.id = id;
-    ask(stage, "/etcdserverpb.Lease/LeaseRevoke", &request, "@*\n");
+    ask_alone(stage, "/etcdserverpb.Lease/LeaseRevoke", &request, "@*\n");
 }
 
 static void a_lock_is_free(void **state)
@@ -132,7 +132,7 @@ static void errors_are_as_etcd_says_them(void **state)
     hearer = lock(stage, "a long name", 1);
     hear_end(hearer, GRPC_UNKNOWN, "etcdserver: request is too large");
     stage_hang_up(hearer);
-    request.key = bytes_of("a long name");
+    request.key = encoded_bytes_of("a long name");
     ask_fails(stage, UNLOCK, &request, GRPC_UNKNOWN,
               "etcdserver: request is too large");
 }
@@ -175,7 +175,7 @@ static void who_goes_early_leaves_no_key(void **state)
 {
     struct stage *stage = *state;
     V3lockpb__LockRequest request = V3LOCKPB__LOCK_REQUEST__INIT;
-    request.name = bytes_of("L");
+    request.name = encoded_bytes_of("L");
     request.lease = 1;
     grant(stage, 1, 100);
     struct hearer *hearer = stage_call(stage, LOCK, &request);
@@ -291,7 +291,7 @@ static void a_full_node_is_said(void **state)
     struct hearer *calls[LIMIT_PROPOSALS_MAX + 1];
     size_t count = 0;
     stage->idle_core = true;
-    request.name = bytes_of("L");
+    request.name = encoded_bytes_of("L");
     do {
         assert_true(count <= LIMIT_PROPOSALS_MAX);
         calls[count] = stage_call(stage, LOCK, &request);
@@ -309,7 +309,7 @@ static void what_the_node_says_is_passed_on(void **state)
     struct stage *stage = *state;
     V3lockpb__LockRequest request = V3LOCKPB__LOCK_REQUEST__INIT;
     V3lockpb__UnlockRequest unlocked = V3LOCKPB__UNLOCK_REQUEST__INIT;
-    request.name = unlocked.key = bytes_of("L");
+    request.name = unlocked.key = encoded_bytes_of("L");
     struct hearer *calls[2] = {stage_call(stage, LOCK, &request),
                                stage_call(stage, UNLOCK, &unlocked)};
     stage->hold_answers = true;

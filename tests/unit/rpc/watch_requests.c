@@ -3,8 +3,8 @@
 create_request watch_of(const char *key, const char *end)
 {
     create_request request = ETCDSERVERPB__WATCH_CREATE_REQUEST__INIT;
-    request.key = bytes_of(key);
-    request.range_end = bytes_of(end);
+    request.key = encoded_bytes_of(key);
+    request.range_end = encoded_bytes_of(end);
     return request;
 }
 

@@ -659,8 +659,8 @@ void hear_end(struct hearer *hearer, enum grpc_code code, const char *reason)
     assert_int_equal(hearer->code, code);
 }
 
-void ask(struct stage *stage, const char *path, const void *request,
-         const char *lines)
+void ask_alone(struct stage *stage, const char *path, const void *request,
+               const char *lines)
 {
     struct hearer *hearer = stage_call(stage, path, request);
     stage_turn(stage);
@@ -681,7 +681,7 @@ void ask_fails(struct stage *stage, const char *path, const void *request,
 
 /* ---- keys ---------------------------------------------------------------- */
 
-ProtobufCBinaryData bytes_of(const char *text)
+ProtobufCBinaryData encoded_bytes_of(const char *text)
 {
     return message_data(slice_str(text));
 }
@@ -690,10 +690,10 @@ static void put_bytes(struct stage *stage, const char *key, struct slice value,
                       lease_id lease)
 {
     Etcdserverpb__PutRequest request = ETCDSERVERPB__PUT_REQUEST__INIT;
-    request.key = bytes_of(key);
+    request.key = encoded_bytes_of(key);
     request.value = message_data(value);
     request.lease = lease;
-    ask(stage, "/etcdserverpb.KV/Put", &request, "@*\n");
+    ask_alone(stage, "/etcdserverpb.KV/Put", &request, "@*\n");
 }
 
 void put(struct stage *stage, const char *key, const char *value)
@@ -718,9 +718,9 @@ static void del_range(struct stage *stage, const char *key, const char *end)
 {
     Etcdserverpb__DeleteRangeRequest request =
         ETCDSERVERPB__DELETE_RANGE_REQUEST__INIT;
-    request.key = bytes_of(key);
-    request.range_end = bytes_of(end);
-    ask(stage, "/etcdserverpb.KV/DeleteRange", &request, "@*\n");
+    request.key = encoded_bytes_of(key);
+    request.range_end = encoded_bytes_of(end);
+    ask_alone(stage, "/etcdserverpb.KV/DeleteRange", &request, "@*\n");
 }
 
 void del(struct stage *stage, const char *key)
@@ -754,13 +754,13 @@ void put_many(struct stage *stage, const char *prefix, int count,
         Etcdserverpb__RequestOp *op = arena_alloc(&arena, sizeof(*op));
         etcdserverpb__put_request__init(one);
         etcdserverpb__request_op__init(op);
-        one->key = bytes_of(arena_printf(&arena, "%s%d", prefix, i));
+        one->key = encoded_bytes_of(arena_printf(&arena, "%s%d", prefix, i));
         one->value = message_data(slice_of(value, value_bytes));
         op->request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT;
         op->request_put = one;
         request.success[i] = op;
     }
-    ask(stage, "/etcdserverpb.KV/Txn", &request, "@*\n");
+    ask_alone(stage, "/etcdserverpb.KV/Txn", &request, "@*\n");
     arena_deinit(&arena);
 }
 
@@ -770,5 +770,5 @@ void grant(struct stage *stage, lease_id lease, int64_t ttl_s)
         ETCDSERVERPB__LEASE_GRANT_REQUEST__INIT;
     request.id = lease;
     request.ttl = ttl_s;
-    ask(stage, "/etcdserverpb.Lease/LeaseGrant", &request, "@*\n");
+    ask_alone(stage, "/etcdserverpb.Lease/LeaseGrant", &request, "@*\n");
 }

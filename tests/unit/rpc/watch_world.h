@@ -111,8 +111,8 @@ void hear(struct hearer *hearer, const char *lines);
 /* It is over, with this code and text. */
 void hear_end(struct hearer *hearer, enum grpc_code code, const char *reason);
 /* A whole call that ends at once: its lines. */
-void ask(struct stage *stage, const char *path, const void *request,
-         const char *lines);
+void ask_alone(struct stage *stage, const char *path, const void *request,
+               const char *lines);
 void ask_fails(struct stage *stage, const char *path, const void *request,
                enum grpc_code code, const char *reason);
 
@@ -127,6 +127,6 @@ void put_many(struct stage *stage, const char *prefix, int count,
               size_t value_bytes);
 void grant(struct stage *stage, lease_id lease, int64_t ttl_s);
 
-ProtobufCBinaryData bytes_of(const char *text);
+ProtobufCBinaryData encoded_bytes_of(const char *text);
 
 #endif
