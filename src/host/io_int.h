@@ -14,6 +14,8 @@ enum {
     IO_DATE_BYTES = 32,
     IO_PREFACE_BYTES = 24, /* of HTTP/2 (RFC 9113, section 3.4) */
     IO_TICK_MS = 500,      /* at least so often the rpc hears the time */
+    IO_SWEEP_MS = 1000,    /* so often connections are looked at for lateness */
+    IO_STOP_SWEEP_MS = 50, /* and when a stop waits for them */
     /* After a round with several writes this many are taken to be like it. */
     IO_MANY_ROUNDS = 64,
 };

@@ -160,6 +160,9 @@ static void take_posts(struct io_thread *io)
     }
 }
 
+static void on_sweep(uv_timer_t *timer);
+
+/* From now on all wait for the last connection to have lingered. */
 static void begin_stop(struct io_thread *io)
 {
     if (io->stopping || !atomic_load(&io->stop_asked)) {
@@ -170,6 +173,7 @@ static void begin_stop(struct io_thread *io)
     api_stop(io->api);
     rpc_stop(io->rpc);
     connection__stop_all(io);
+    uv_timer_start(&io->sweep, on_sweep, IO_STOP_SWEEP_MS, IO_STOP_SWEEP_MS);
 }
 
 /* All connections are done, or their time is up. A write that was handed over
@@ -385,7 +389,7 @@ static enum err start_loop(struct io_thread *io)
     uv_prepare_start(&io->prepare, on_prepare);
     uv_idle_init(&io->loop, &io->idle);
     uv_timer_init(&io->loop, &io->sweep);
-    uv_timer_start(&io->sweep, on_sweep, 1000, 1000);
+    uv_timer_start(&io->sweep, on_sweep, IO_SWEEP_MS, IO_SWEEP_MS);
     uv_timer_init(&io->loop, &io->tick);
     io->tick_due_ms = INT64_MAX;
     io->tick_last_ms = (int64_t)uv_now(&io->loop);

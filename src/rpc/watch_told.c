@@ -21,23 +21,35 @@ static bool is_same(struct rev a, struct rev b)
 
 /* ---- one event ----------------------------------------------------------- */
 
-/* As etcd has it: what created a key has nothing before it, though v2's "set"
- * may have ended an older life in the same step. False: there is none, or it
- * was compacted away. */
+/* As etcd has it: what the key was before the whole step, which may have put it
+ * and deleted it; and what created a key has nothing before it, though v2's
+ * "set" may have ended an older life in the same step. False: there is none, or
+ * it was compacted: what has not been cleaned away yet counts as gone. */
 static bool read_prev(struct rpc *rpc, const struct record *record,
                       struct record *prev)
 {
     CHECK(rpc->reading);
+    revision current;
+    revision compacted;
+    mvcc_reader_revisions(rpc->reader, &current, &compacted);
     bool is_tombstone = (record->flags & MVCC_TOMBSTONE) != 0;
-    if (record->prev.main == 0 ||
+    if (record->rev.main <= compacted ||
         (!is_tombstone && record->create == record->rev.main)) {
         return false;
     }
-    enum err err = mvcc_get_rev(rpc->reader, record->prev, prev);
+    struct rev at = record->prev;
+    enum err err = ERR_OK;
+    do {
+        if (at.main == 0)
+            return false;
+        err = mvcc_get_rev(rpc->reader, at, prev);
+        if (err == ERR_OK)
+            at = prev->prev;
+    } while (err == ERR_OK && prev->rev.main == record->rev.main);
     if (err != ERR_OK && err != ERR_COMPACTED && err != ERR_NOT_FOUND) {
         log_error("watch", "what a key was before can't be read",
                   LOG_STR("error", err_text(err)), LOG_STR("why", err_note()),
-                  LOG_INT("revision", record->prev.main));
+                  LOG_INT("revision", at.main));
     }
     return err == ERR_OK && (prev->flags & MVCC_TOMBSTONE) == 0;
 }

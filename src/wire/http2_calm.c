@@ -25,7 +25,7 @@ enum {
     CALM_PER_SECOND = 400,
 
     COST_SMALL = 1, /* HEADERS, CONTINUATION, WINDOW_UPDATE, PRIORITY, .. */
-    COST_EMPTY = 5, /* DATA with nothing in it */
+    COST_EMPTY = 5, /* DATA with nothing in it, or nothing but padding */
     COST_PING = 5,
     COST_RESET = 5, /* of either side: a request for nothing */
     COST_SETTINGS = 20,
@@ -145,13 +145,19 @@ void calm__heard(struct http2 *http2, const nghttp2_frame_hd *frame)
     }
 }
 
+void calm__heard_padding(struct http2 *http2)
+{
+    spend(http2, COST_EMPTY, "too much empty data");
+}
+
 /* What we reset for our own sake, by an operation or at a stop, isn't the
- * peer's to pay. */
+ * peer's to pay; a request that is none always is. */
 static bool is_provoked(struct http2 *http2, const nghttp2_frame *frame)
 {
     const struct stream *stream = nghttp2_session_get_stream_user_data(
         http2->session, frame->hd.stream_id);
-    bool is_ours = stream != NULL && (stream->is_reset || stream->failed);
+    bool is_ours = stream != NULL && (stream->is_reset || stream->failed) &&
+                   frame->rst_stream.error_code != NGHTTP2_PROTOCOL_ERROR;
     return frame->rst_stream.error_code != NGHTTP2_NO_ERROR && !is_ours &&
            !http2->stopping;
 }

@@ -272,6 +272,8 @@ void http2__time_is_up(struct http2 *http2);
 void calm__start(struct http2 *http2);
 /* A frame begins to come. */
 void calm__heard(struct http2 *http2, const nghttp2_frame_hd *frame);
+/* A frame of DATA was padding alone, which its head doesn't tell. */
+void calm__heard_padding(struct http2 *http2);
 /* A frame was sent. */
 void calm__said(struct http2 *http2, const nghttp2_frame *frame);
 

@@ -168,6 +168,9 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame,
             stream__refuse_malformed(stream); /* trailers end a request */
         break;
     case NGHTTP2_DATA:
+        if (frame->data.padlen > 0 && frame->hd.length == frame->data.padlen &&
+            !is_last)
+            calm__heard_padding(http2);
         stream = find(session, frame->hd.stream_id);
         if (stream != NULL && is_last)
             stream__take_end(stream);

@@ -100,7 +100,7 @@ def framed(data, flag=0):
     return struct.pack(">BI", flag, len(data)) + data
 
 
-# ---- header compression -------------------------------------------------------
+# ---- header compression -----------------------------------------------------
 
 STATIC = [line.partition("=")[::2] for line in """
 :authority :method=GET :method=POST :path=/ :path=/index.html :scheme=http
@@ -216,7 +216,7 @@ def unpack_head(data):
     return headers
 
 
-# ---- a connection ---------------------------------------------------------------
+# ---- a connection -----------------------------------------------------------
 
 class Stream:
     def __init__(self, number):
@@ -358,13 +358,14 @@ class H2:
 
     # ---- what comes ----
 
-    def pump(self, holds, seconds=None):
+    def pump(self, holds, seconds=None, what="it"):
         """Takes frames until `holds`, or until the connection is closed."""
         end = time.monotonic() + (seconds or self.timeout)
         while not holds() and not self.closed:
             left = end - time.monotonic()
             if left <= 0:
-                raise Failure(f"nothing came in {seconds or self.timeout} s")
+                raise Failure(f"after {seconds or self.timeout} s still not: "
+                              f"{what}")
             self.sock.settimeout(left)
             try:
                 data = self.sock.recv(1 << 18)
@@ -414,7 +415,7 @@ class H2:
         elif kind == WINDOW_UPDATE:
             self.hear_window(stream, number, struct.unpack(">I", payload)[0])
         elif stream is None:
-            check(kind not in (DATA, HEADERS), f"a stream {number}")
+            return  # of a stream that was opened by hand
         elif kind == RST_STREAM:
             stream.reset = struct.unpack(">I", payload)[0]
         elif kind == HEADERS:
@@ -459,7 +460,7 @@ class H2:
         return stream
 
     def finish(self, stream, seconds=None):
-        self.pump(stream.is_over, seconds)
+        self.pump(stream.is_over, seconds, "the call's end")
         check(stream.is_over(), f"the connection ended: {self.goaway}")
         return stream
 
@@ -475,7 +476,7 @@ class H2:
             whole = size >= 5 and size >= 5 + struct.unpack_from(
                 ">I", stream.data, stream.read + 1)[0]
             return whole or stream.is_over()
-        self.pump(one_came, seconds)
+        self.pump(one_came, seconds, "the next message")
         at = stream.read
         if len(stream.data) >= at + 5:
             size = struct.unpack_from(">I", stream.data, at + 1)[0]
