@@ -198,17 +198,6 @@ static enum err find_cluster(struct bootstrap_run *run, struct bootstrap *out)
     return err ? err : bootstrap__start_static(run, &by_dns, out);
 }
 
-static enum err open_run(struct bootstrap_run *run)
-{
-    const struct config *config = run->config;
-    const struct http_client_options options = {
-        .user_agent = "etched",
-        .proxy = *config->discovery ? config->discovery_proxy : NULL,
-        .stop_fd = -1,
-    };
-    return http_client_open(&options, &run->client);
-}
-
 static void close_run(struct bootstrap_run *run)
 {
     http_client_response_deinit(&run->response);
@@ -225,11 +214,7 @@ enum err bootstrap__run(const struct config *config,
     if (bootstrap_has_data(config)) {
         return use_data(config, arena, out);
     }
-    enum err err = open_run(&run);
-    if (err) {
-        return err_wrap(err, "bootstrap");
-    }
-    err = find_cluster(&run, out);
+    enum err err = find_cluster(&run, out);
     close_run(&run);
     CHECK(err || out->proxy_of || (out->cluster_id && out->member_id));
     return err;
@@ -273,11 +258,7 @@ enum err bootstrap_proxy_urls(const struct config *config, struct arena *arena,
 {
     struct bootstrap_run run = {
         .config = config, .world = &bootstrap__world, .arena = arena};
-    enum err err = open_run(&run);
-    if (err) {
-        return err_wrap(err, "bootstrap");
-    }
-    err = find_urls(&run, urls);
+    enum err err = find_urls(&run, urls);
     close_run(&run);
     return err;
 }

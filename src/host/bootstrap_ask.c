@@ -27,6 +27,18 @@ static const char *next_url(struct bootstrap_run *run)
     return arena_printf(run->arena, "%.*s", (int)to.size, to.at);
 }
 
+/* Most servers have nobody to ask, and no need of a client. */
+static enum err open_client(struct bootstrap_run *run)
+{
+    const struct config *config = run->config;
+    const struct http_client_options options = {
+        .user_agent = "etched",
+        .proxy = *config->discovery ? config->discovery_proxy : NULL,
+        .stop_fd = -1,
+    };
+    return run->client ? ERR_OK : http_client_open(&options, &run->client);
+}
+
 enum err bootstrap__ask(struct bootstrap_run *run, const char *method,
                         const char *url, const char *body, int64_t timeout_ms)
 {
@@ -41,9 +53,13 @@ enum err bootstrap__ask(struct bootstrap_run *run, const char *method,
         .has_body = body != NULL,
         .deadline_ms = http_client_now_ms() + timeout_ms,
     };
+    enum err err = open_client(run);
+    if (err) {
+        return err;
+    }
     for (int i = 0; i <= REDIRECTS_MAX; i++) {
         request.url = url;
-        enum err err = http_client_do(run->client, &request, &run->response);
+        err = http_client_do(run->client, &request, &run->response);
         if (err) {
             return err;
         }

@@ -101,7 +101,7 @@ enum err http_client_do(struct http_client *client,
 
 /* Milliseconds since some moment; never runs backwards. */
 int64_t http_client_now_ms(void);
-/* Waits; false when stop_fd ended it. */
+/* Waits; false when stop_fd ended it. NULL: nothing can. */
 bool http_client_wait(struct http_client *client, int64_t duration_ms);
 
 /* True for "localhost", 127.0.0.0/8 and ::1 (in brackets or not). */

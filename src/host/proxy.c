@@ -364,6 +364,10 @@ static enum err listen_on_all(struct proxy *proxy)
 enum err proxy__open(const struct config *config, const char *peer_urls,
                      struct proxy **out)
 {
+    enum err err = late_load(LATE_CURL);
+    if (err) {
+        return err;
+    }
     struct proxy *proxy = mem_alloc_zero(sizeof(*proxy));
     proxy->config = config;
     proxy->server.on_request = proxy__on_request;
@@ -378,7 +382,7 @@ enum err proxy__open(const struct config *config, const char *peer_urls,
     CHECK_EQ(uv_timer_start(&proxy->sweep, on_sweep, 0, SWEEP_MS), 0);
     proxy__open_transfers(proxy);
     proxy__set_peers(proxy, slice_str(peer_urls));
-    enum err err = listen_on_all(proxy);
+    err = listen_on_all(proxy);
     if (err) {
         shut_down(proxy);
         proxy__serve(proxy);

@@ -8,10 +8,10 @@
 #ifndef ETCHED_HOST_PROXY_INT_H
 #define ETCHED_HOST_PROXY_INT_H
 
-#include <curl/curl.h>
 #include <uv.h>
 
 #include "base/list.h"
+#include "host/late_curl.h"
 #include "host/proxy.h"
 #include "wire/http1.h"
 

@@ -1,19 +1,20 @@
 #include "host/sha256.h"
 
-#include <openssl/ssl.h> /* has evp.h */
-
 #include "base/check.h"
 #include "base/mem.h"
+#include "host/late_crypto.h"
 
 struct sha256 {
     EVP_MD_CTX *context;
 };
 
-/* The library only fails here where it has no memory, or was built without
- * this hash. */
+/* The library only fails here where it isn't installed (it always is: packages
+ * depend on it), has no memory, or was built without this hash. */
 struct sha256 *sha256_new(void)
 {
     struct sha256 *hash = mem_alloc(sizeof *hash);
+    enum err err = late_load(LATE_CRYPTO);
+    CHECK(err == ERR_OK);
     hash->context = EVP_MD_CTX_new();
     CHECK(hash->context != NULL);
     CHECK_EQ(EVP_DigestInit_ex(hash->context, EVP_sha256(), NULL), 1);
