@@ -74,9 +74,11 @@ struct api_shared {
     const char *const *cors;
     size_t cors_count;
     size_t key_bytes_max;
+    size_t body_bytes_max; /* of v2's own requests; 0: as the wire has it */
     size_t watchers_max;
     uint64_t quota_bytes;
-    int argc; /* for /debug/vars */
+    bool strict_reconfig; /* as node_config's */
+    int argc;             /* for /debug/vars */
     char *const *argv;
     void (*machine)(struct api_machine *out);
     /* How the kv file stands (mvcc_db_total_size...). */
@@ -86,7 +88,10 @@ struct api_shared {
     size_t (*peers)(void *context, struct api_peer *out, size_t max);
     void *peers_context;
     /* Appends what the floors above have counted to /metrics. NULL: nothing. */
-    void (*metrics)(struct buf *out);
+    void (*metrics)(const struct node *node, struct buf *out);
+    /* And what runs beside: the Recipes service. NULL: nothing does. */
+    void (*more_metrics)(void *context, struct buf *out);
+    void *more_metrics_context;
     /* Request durations of v2 and WAL syncs live in metrics.c's histograms. */
     _Atomic uint64_t stats[API_STAT_COUNT];
 };

@@ -80,3 +80,25 @@ member_id member_new_id(struct clock *clock, struct slice peer_urls)
     buf_deinit(&input);
     return get_be64(digest);
 }
+
+bool members_are_most_started(const struct node_member *members, size_t count,
+                              enum node_change_op op, member_id id)
+{
+    size_t voters = op == NODE_ADD_VOTER;
+    size_t started = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool goes = op == NODE_REMOVE && members[i].id == id;
+        if (goes && members[i].is_learner) {
+            return true; /* nobody misses it */
+        }
+        if (goes || member_is_to_learn(&members[i])) {
+            continue;
+        }
+        voters++;
+        started += members[i].name.size > 0;
+    }
+    if (op == NODE_ADD_VOTER && voters == 2 && started == 1) {
+        return true;
+    }
+    return started >= voters / 2 + 1;
+}

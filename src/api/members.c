@@ -262,10 +262,29 @@ static void start_change(struct api *api, struct http_exchange *exchange,
     job__change(job);
 }
 
+/* False: it was refused, as by etcd, which has no word for it in v2. The node
+ * looks at who is heard from; a member that was added just now passes for that,
+ * but not for one that was started. */
+static bool check_started(struct api *api, struct http_exchange *exchange,
+                          enum node_change_op op, member_id id)
+{
+    struct node_member *members;
+    size_t count = members__all(api, exchange->arena, &members);
+    if (!api->shared->strict_reconfig ||
+        members_are_most_started(members, count, op, id)) {
+        return true;
+    }
+    api__respond_message(api, exchange, 503,
+                         "etcdserver: re-configuration failed due to not "
+                         "enough started members");
+    return false;
+}
+
 static void add_member(struct api *api, struct http_exchange *exchange)
 {
     struct node_member member = {.name = SLICE(""), .client_urls = SLICE("")};
-    if (members__read_urls(api, exchange, &member.peer_urls)) {
+    if (members__read_urls(api, exchange, &member.peer_urls) &&
+        check_started(api, exchange, NODE_ADD_VOTER, 0)) {
         member.id = member_new_id(api->shared->clock, member.peer_urls);
         start_change(api, exchange, NODE_ADD_VOTER, &member);
     }
@@ -279,7 +298,9 @@ static void change_member(struct api *api, struct http_exchange *exchange,
     if (!hex_to_id(rest, &member.id)) {
         respond_no_member(api, exchange, rest);
     } else if (removes) {
-        start_change(api, exchange, NODE_REMOVE, &member);
+        if (check_started(api, exchange, NODE_REMOVE, member.id)) {
+            start_change(api, exchange, NODE_REMOVE, &member);
+        }
     } else if (members__read_urls(api, exchange, &member.peer_urls)) {
         start_change(api, exchange, NODE_UPDATE, &member);
     }

@@ -386,7 +386,10 @@ void api__metrics(struct api *api, struct http_exchange *exchange,
     write_http(api, out);
     write_process(api, out);
     if (api->shared->metrics != NULL) {
-        api->shared->metrics(out);
+        api->shared->metrics(api->node, out);
+    }
+    if (api->shared->more_metrics != NULL) {
+        api->shared->more_metrics(api->shared->more_metrics_context, out);
     }
     api__respond(api, exchange, 200,
                  SLICE("text/plain; version=0.0.4; charset=utf-8"));

@@ -33,7 +33,11 @@
     X(PUT_NO_LEASE,        "a put takes a lease that isn't there")            \
     X(LEASE_HALF,          "a lease ends, and one of its keys stays")         \
     X(RENEWAL_FORGOTTEN,   "a renewal isn't in the store")                    \
-    X(REVOKE_FORGOTTEN,    "a lease that was revoked stays in the store")
+    X(REVOKE_FORGOTTEN,    "a lease that was revoked stays in the store")     \
+    X(RECIPE_CURSOR_APART, "a recipe's cursor moves in a second transaction") \
+    X(RECIPE_CURSOR_UNSEEN, "a recipe's cursor isn't compared")               \
+    X(RECIPE_HOLD_UNSEEN,  "a hold fires though its key has changed")         \
+    X(RECIPE_TICK_UNSEEN,  "a tick's memo isn't compared")
 /* clang-format on */
 
 enum plant {

@@ -181,8 +181,9 @@ static const char *take_api(struct words *in, size_t *at)
 }
 
 /* Version 3 by --api or ETCDCTL_API; without these, for a command that only
- * version 3 has. */
-static bool is_v3(const struct invocation *invocation, struct words *line)
+ * version 3 has. `recipe` needs none: it is the same with both, and has its
+ * place among those of version 2. */
+static bool is_v3(struct invocation *invocation, struct words *line)
 {
     const char *environment = getenv("ETCDCTL_API");
     const char *api;
@@ -192,13 +193,17 @@ static bool is_v3(const struct invocation *invocation, struct words *line)
     line->at = arena_dup(invocation->arena, line->at,
                          (line->count + 1) * sizeof(*line->at));
     api = take_api(line, &at);
+    if (at + 1 < line->count && strcmp(line->at[at], "help") == 0)
+        at++;
+    name = at < line->count ? line->at[at] : "";
+    if (strcmp(name, command_recipe.name) == 0) {
+        invocation->in = *line;
+        return false;
+    }
     if (!api && environment && environment[0])
         api = environment;
     if (api)
         return strcmp(api, "3") == 0;
-    if (at + 1 < line->count && strcmp(line->at[at], "help") == 0)
-        at++;
-    name = at < line->count ? line->at[at] : "";
     return v3_has_command(name) && !command_find(commands, name);
 }
 

@@ -1,4 +1,4 @@
-/* The server program. */
+/* The server program; as `etched recipes`, the Recipes service alone. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -13,6 +13,7 @@
 #include "host/config.h"
 #include "host/log_output.h"
 #include "host/proxy.h"
+#include "host/recipes_alone.h"
 #include "host/server.h"
 
 extern char **environ;
@@ -109,6 +110,9 @@ static enum err run(const struct config *config, struct program *program,
         .on_proxy = on_proxy,
         .context = program,
     };
+    if (program->input->is_worker) {
+        return recipes_alone_run(config);
+    }
     if (is_proxy(config)) {
         return proxy_run(config, NULL);
     }
@@ -156,6 +160,17 @@ static void fill_standard_streams(void)
     }
 }
 
+/* `etched recipes --endpoints=...`: the word is taken off. */
+static void take_command(struct config_input *input, char **argv)
+{
+    if (input->argc > 1 && strcmp(argv[1], "recipes") == 0) {
+        argv[1] = argv[0];
+        input->argv = argv + 1;
+        input->argc--;
+        input->is_worker = true;
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct config config;
@@ -166,6 +181,7 @@ int main(int argc, char **argv)
         .default_file = CONFIG_FILE_DEFAULT,
         .read = read_file,
     };
+    take_command(&input, argv);
     fill_standard_streams();
     /* Whoever read the log is gone: no reason to end. A file that may not
      * become larger (ulimit -f) is an error with a text. */

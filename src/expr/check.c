@@ -2,6 +2,7 @@
  * isn't known goes with everything: the evaluation will tell. */
 #include "base/check.h"
 #include "expr/code_int.h"
+#include "expr/function_int.h"
 
 #define KIND(name) (1u << VALUE_##name)
 #define BIT(operator) (1u << OPERATOR_##operator)
@@ -191,6 +192,20 @@ static void refuse_count(struct parser *parser, const struct function *function,
                       count - before == 1 ? "is" : "are", count - before);
 }
 
+/* A pattern that is known by now is compiled once, to see whether it can be. */
+static bool check_pattern(struct parser *parser, struct operand pattern)
+{
+    struct value why;
+    const struct op *op = &parser->ops[pattern.begin];
+    if (pattern.end - pattern.begin != 1 || op->code != OP_CONSTANT ||
+        op->constant->kind != VALUE_STRING ||
+        !regex__is_bad(&parser->fold, op->constant->text, &why))
+        return true;
+    CHECK_EQ(why.kind, VALUE_ERROR);
+    parse__refuse(parser, pattern.at, "%.*s", (int)why.text.size, why.text.at);
+    return false;
+}
+
 bool check__call(struct parser *parser, const struct function *function,
                  const struct operand *arguments, size_t count, size_t at)
 {
@@ -213,5 +228,6 @@ bool check__call(struct parser *parser, const struct function *function,
                       value_kind_text(arguments[i].kind));
         return false;
     }
-    return true;
+    return function->call != function__matches ||
+           check_pattern(parser, arguments[1]);
 }

@@ -58,6 +58,10 @@ struct function {
  * say so ("size(x)", "x.size()"). */
 const struct function *function__find(struct slice name, bool is_method);
 
+/* Whether matches() has no use for this pattern, whatever the text; why, as an
+ * error value in *out. Where the budget is used up it isn't known: false. */
+bool regex__is_bad(struct run *run, struct slice pattern, struct value *out);
+
 /* Operators, for eval and for constant folding: CEL's overloads, overflow and
  * division by zero as error values. */
 enum operator{

@@ -192,21 +192,38 @@ static void match(struct run *run, pcre2_general_context *general,
         explain(run, result, out);
 }
 
+static pcre2_general_context *new_general(struct run *run, struct value *out)
+{
+    pcre2_general_context *general =
+        pcre2_general_context_create(take_memory, give_back, NULL);
+    if (general == NULL)
+        *out = run__error(run, "matches: no memory");
+    return general;
+}
+
 void function__matches(struct run *run, const struct value *arguments,
                        size_t count, struct value *out)
 {
     if (!function__are_strings(run, "matches", arguments, count, out) ||
         !run__steps(run, arguments[0].text.size / FUNCTION_BYTES_A_STEP))
         return;
-    pcre2_general_context *general =
-        pcre2_general_context_create(take_memory, give_back, NULL);
-    if (general == NULL) {
-        *out = run__error(run, "matches: no memory");
+    pcre2_general_context *general = new_general(run, out);
+    if (general == NULL)
         return;
-    }
     pcre2_code *code = compile(run, general, arguments[1].text, out);
     if (code != NULL)
         match(run, general, code, arguments, out);
     pcre2_code_free(code);
     pcre2_general_context_free(general);
+}
+
+bool regex__is_bad(struct run *run, struct slice pattern, struct value *out)
+{
+    pcre2_general_context *general =
+        run->end == EXPR_DONE ? new_general(run, out) : NULL;
+    pcre2_code *code = general ? compile(run, general, pattern, out) : NULL;
+    bool is_bad = code == NULL && run->end == EXPR_DONE;
+    pcre2_code_free(code);
+    pcre2_general_context_free(general);
+    return is_bad;
 }

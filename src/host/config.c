@@ -27,8 +27,16 @@ void config__put(struct config_loader *loader, const struct config_flag *flag,
 {
     CHECK(setting->text && setting->name && setting->rank != RANK_NONE);
     struct config_setting *old = config__setting(loader, flag);
-    if (setting->rank >= old->rank) {
-        *old = *setting;
+    if (setting->rank < old->rank) {
+        return;
+    }
+    const char *before = old->text;
+    bool is_more = flag->adds_up && setting->rank == RANK_ARGS &&
+                   old->rank == RANK_ARGS && *before && *setting->text;
+    *old = *setting;
+    if (is_more) {
+        old->text = arena_printf(&loader->config->arena, "%s,%s", before,
+                                 setting->text);
     }
 }
 
@@ -112,8 +120,20 @@ enum err config__refuse(const struct config_loader *loader, const char *flag,
 
 /* ---- load -------------------------------------------------------------- */
 
+static void preset(struct config_loader *loader, const char *name,
+                   const char *text)
+{
+    const struct config_setting setting = {
+        .rank = RANK_PRESET, .text = text, .name = name};
+    config__put(loader, config__flag(name), &setting);
+}
+
 static enum err load(struct config_loader *loader)
 {
+    if (loader->input->is_worker) {
+        preset(loader, "listen-client-urls", CONFIG_WORKER_URL);
+        preset(loader, "name", CONFIG_WORKER_NAME);
+    }
     enum err err = config__read_args(loader);
     if (err || loader->config->request != CONFIG_SERVE) {
         return err;

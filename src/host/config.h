@@ -133,6 +133,7 @@ struct config {
     int64_t cluster_remove_delay_ns;
     int64_t cluster_sync_interval_ns;
     bool strict_reconfig_check;
+    int64_t max_learners; /* 0: the default */
     bool pre_vote;
     int64_t snapshot_catchup_entries;
     enum config_compaction auto_compaction_mode;
@@ -166,7 +167,14 @@ struct config {
     /* Our own. */
     int64_t max_connections;
     int io_threads; /* 0: choose by the number of processors */
+
+    /* Recipes. */
     bool recipes;
+    struct config_list recipes_endpoints; /* empty: this server */
+    struct config_list recipes_exec_allow;
+    bool recipes_allow_local;
+    const char *recipes_secret_key_file;
+    int64_t recipes_lease_ttl_ns;
 
     /* Sentences for the log, one for each flag that was accepted but does
      * nothing (yet), and for what looks like a mistake. */
@@ -177,6 +185,8 @@ struct config {
 };
 
 #define CONFIG_FILE_DEFAULT "/etc/etcd/etcd.conf"
+#define CONFIG_WORKER_URL "http://127.0.0.1:2389"
+#define CONFIG_WORKER_NAME "worker"
 enum { CONFIG_FILE_BYTES_MAX = 1024 * 1024 };
 
 /* Appends the file's bytes to `out`, at most CONFIG_FILE_BYTES_MAX.
@@ -189,6 +199,9 @@ struct config_input {
     char *const *argv;
     char *const *env;         /* "NAME=value", NULL last; NULL: none */
     const char *default_file; /* CONFIG_FILE_DEFAULT; NULL: none */
+    /* `etched recipes`: no server, so where it listens by default and what it
+     * is called are not a server's. */
+    bool is_worker;
     config_read read;
     void *context; /* of `read` */
 };

@@ -7,7 +7,13 @@
 #include "base/time_text.h"
 
 static const int64_t hour_ns = 3600LL * 1000 * 1000 * 1000;
-enum { HEARTBEATS_PER_ELECTION = 5, CATCH_UP_ENTRIES = 5000 };
+static const int64_t second_ns = 1000LL * 1000 * 1000;
+enum {
+    HEARTBEATS_PER_ELECTION = 5,
+    CATCH_UP_ENTRIES = 5000,
+    RECIPES_TTL_S_MIN = 2,
+    RECIPES_TTL_S_MAX = 3600,
+};
 
 /* ---- name and directory ------------------------------------------------ */
 
@@ -150,6 +156,38 @@ static void resolve_log_outputs(struct config_loader *loader)
     }
 }
 
+/* ---- recipes ----------------------------------------------------------- */
+
+/* Two signs of life fit the least; nobody wants to wait longer than the most
+ * for the recipes of a worker that died. */
+static enum err check_lease(struct config_loader *loader)
+{
+    int64_t ttl_ns = loader->config->recipes_lease_ttl_ns;
+    if (ttl_ns >= RECIPES_TTL_S_MIN * second_ns &&
+        ttl_ns <= RECIPES_TTL_S_MAX * second_ns) {
+        return ERR_OK;
+    }
+    return config__refuse(loader, "recipes-lease-ttl", ERR_INVALID,
+                          "\"%.60s\" is not between %ds and %ds",
+                          config__text(loader, "recipes-lease-ttl"),
+                          RECIPES_TTL_S_MIN, RECIPES_TTL_S_MAX);
+}
+
+/* A name without its folder would mean whatever is first in PATH. */
+static enum err check_programs(struct config_loader *loader)
+{
+    const struct config_list *programs = &loader->config->recipes_exec_allow;
+    for (size_t i = 0; i < programs->count; i++) {
+        if (programs->at[i][0] != '/') {
+            return config__refuse(loader, "recipes-exec-allow", ERR_INVALID,
+                                  "\"%.60s\" is not a whole path, such as "
+                                  "/usr/local/bin/page",
+                                  programs->at[i]);
+        }
+    }
+    return ERR_OK;
+}
+
 /* ---- the rest ---------------------------------------------------------- */
 
 /* 0 stands for the default in etcd. */
@@ -183,6 +221,12 @@ enum err config__check(struct config_loader *loader)
     }
     if (!err) {
         err = check_compaction(loader);
+    }
+    if (!err) {
+        err = check_lease(loader);
+    }
+    if (!err) {
+        err = check_programs(loader);
     }
     return err;
 }

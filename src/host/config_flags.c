@@ -32,6 +32,7 @@ const char *const config__group_titles[GROUP_COUNT] = {
     [GROUP_LOG] = "Logging",
     [GROUP_START] = "Start-up",
     [GROUP_OWN] = "Our own",
+    [GROUP_RECIPES] = "Recipes",
     [GROUP_DISCOVERY] = "Discovery",
     [GROUP_PROXY] = "Proxy",
     [GROUP_PROFILING] = "Profiling and monitoring",
@@ -148,8 +149,8 @@ const struct config_flag config__flags[] = {
     FLAG("pre-vote", CLUSTER, BOOL, EFFECTIVE, "true", NULL,
          "ask before an election, so that a rejoining member disturbs none",
          FIELD(pre_vote)),
-    FLAG("max-learners", CLUSTER, INT, LATER, "1", "<n>",
-         "learners in the cluster", NO_FIELD, COUNT,
+    FLAG("max-learners", CLUSTER, INT, EFFECTIVE, "1", "<n>",
+         "learners in the cluster", FIELD(max_learners), COUNT,
          .aliases = "experimental-max-learners"),
     FLAG("v2-deprecation", CLUSTER, STRING, NO_EFFECT, "write-only", "<phase>",
          "etcd's way out of the v2 API, which stays here", NO_FIELD),
@@ -365,8 +366,29 @@ const struct config_flag config__flags[] = {
     FLAG("io-threads", OWN, INT32, EFFECTIVE, "0", "<n>",
          "threads that serve connections; 0: by the processors",
          FIELD(io_threads), RANGE(0, 256)),
-    FLAG("recipes", OWN, BOOL, LATER, "true", NULL,
-         "run the rules of the Recipes service", FIELD(recipes)),
+
+    /* ---- recipes ---- */
+    FLAG("recipes", RECIPES, BOOL, EFFECTIVE, "true", NULL,
+         "run the Recipes service in this server", FIELD(recipes)),
+    FLAG("recipes-endpoints", RECIPES, LIST, EFFECTIVE, "", "<host:port,...>",
+         "the store that recipes live in and work on (default: this server); "
+         "of `etched recipes` it is --endpoints",
+         FIELD(recipes_endpoints), .cli_names = "endpoints"),
+    FLAG("recipes-exec-allow", RECIPES, LIST, EFFECTIVE, "", "<path,...>",
+         "programs that recipes may start, by their whole paths; may be given "
+         "several times (default: none)",
+         FIELD(recipes_exec_allow), .adds_up = true),
+    FLAG("recipes-allow-local", RECIPES, BOOL, EFFECTIVE, "false", NULL,
+         "let recipes send to loopback and link-local addresses",
+         FIELD(recipes_allow_local)),
+    FLAG("recipes-secret-key-file", RECIPES, STRING, EFFECTIVE, "", "<path>",
+         "keys that secrets are sealed with, 64 hex digits a line: the first "
+         "seals, all open; else the key in ETCHED_RECIPES_SECRET_KEY",
+         FIELD(recipes_secret_key_file)),
+    FLAG("recipes-lease-ttl", RECIPES, DURATION, EFFECTIVE, "10s", "<duration>",
+         "after so long without a sign of life a worker's recipes go to "
+         "another",
+         FIELD(recipes_lease_ttl_ns), COUNT),
 
     /* ---- discovery ---- */
     FLAG("discovery", DISCOVERY, STRING, EFFECTIVE, "", "<url>",

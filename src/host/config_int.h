@@ -49,6 +49,7 @@ enum config_group {
     GROUP_LOG,
     GROUP_START,
     GROUP_OWN,
+    GROUP_RECIPES,
     GROUP_DISCOVERY,
     GROUP_PROXY,
     GROUP_PROFILING,
@@ -69,7 +70,8 @@ struct config_flag {
     enum config_group group;
     enum config_kind kind;
     enum config_status status;
-    int not_in; /* enum config_where, or-ed: where it can't be given */
+    int not_in;   /* enum config_where, or-ed: where it can't be given */
+    bool adds_up; /* a list: on the command line each adds to those before */
     bool has_field;
     size_t offset; /* of the field in struct config */
     int64_t min;
@@ -99,6 +101,7 @@ bool config__next_name(const char **list, struct slice *name);
  * source: the file, the environment, the command line. */
 enum config_rank {
     RANK_NONE = 0,
+    RANK_PRESET = 1, /* a default of this way to run the program */
     RANK_FILE_ALIAS = 10,
     RANK_FILE = 11,
     RANK_ENV_ALIAS = 20,

@@ -284,7 +284,7 @@ static struct http2 *new_http2(struct connection *connection)
     char peer[PEER_BYTES_MAX];
     struct http2_config config = {
         .server = &io->client_port,
-        .streaming = rpc_streaming(io->rpc),
+        .streaming = io->rpc != NULL ? rpc_streaming(io->rpc) : NULL,
         .streams_max = io->config.streams_max,
         .head_bytes_max = LIMIT_HTTP_HEAD_BYTES_MAX,
         .header_count_max = LIMIT_HTTP_HEADER_COUNT_MAX,

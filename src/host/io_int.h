@@ -22,8 +22,9 @@ enum {
 
 struct io_thread {
     struct io_config config;
-    struct api *api;
+    struct api *api; /* NULL: see io_config.rpc_shared */
     struct rpc *rpc;
+    struct recipes_gate *gate;
     struct http_server client_port;
     struct http_server peer_port;
     pthread_t thread;

@@ -127,6 +127,7 @@ static void take_answers(struct io_thread *io)
         rpc_worked(io->rpc, CONTAINER_OF(link, struct rpc_work, link));
         link = next;
     }
+    recipes_gate_take(io->gate);
 }
 
 static void take_post(struct io_thread *io, struct post *post)
@@ -170,8 +171,11 @@ static void begin_stop(struct io_thread *io)
     }
     io->stopping = true;
     io->stop_deadline_ms = (int64_t)uv_now(&io->loop) + io->config.stop_ms;
-    api_stop(io->api);
-    rpc_stop(io->rpc);
+    if (io->api != NULL) {
+        api_stop(io->api);
+        rpc_stop(io->rpc);
+    }
+    recipes_gate_stop(io->gate);
     connection__stop_all(io);
     uv_timer_start(&io->sweep, on_sweep, IO_STOP_SWEEP_MS, IO_STOP_SWEEP_MS);
 }
@@ -182,7 +186,9 @@ static void begin_stop(struct io_thread *io)
 static void end_stop(struct io_thread *io)
 {
     bool late = (int64_t)uv_now(&io->loop) >= io->stop_deadline_ms;
-    if (!io->stopping || api_pending(io->api) + rpc_pending(io->rpc) > 0 ||
+    bool is_pending =
+        io->api != NULL && api_pending(io->api) + rpc_pending(io->rpc) > 0;
+    if (!io->stopping || is_pending ||
         (!list_is_empty(&io->connections) && !late)) {
         return;
     }
@@ -218,7 +224,7 @@ static bool lingers(struct io_thread *io)
         io->active = false;
         io->awake_until_ns = now_ns + (uint64_t)io->config.linger_ns;
     }
-    return io->many == 0 && now_ns < io->awake_until_ns &&
+    return io->api != NULL && io->many == 0 && now_ns < io->awake_until_ns &&
            node_reads_are_current(io->config.shared->node) &&
            !crowd_is_here(&io->crowd, now_ns);
 }
@@ -239,6 +245,9 @@ static void on_idle(uv_idle_t *idle)
 
 static bool catch_up(struct io_thread *io)
 {
+    if (io->api == NULL) {
+        return false;
+    }
     bool more = api_catch_up(io->api);
     return rpc_catch_up(io->rpc) || more;
 }
@@ -259,6 +268,9 @@ static void on_tick(uv_timer_t *timer)
 /* Sees to it that the rpc hears of its time when that has come. */
 static void look_at_time(struct io_thread *io)
 {
+    if (io->rpc == NULL) {
+        return;
+    }
     int64_t now_ms = (int64_t)uv_now(&io->loop);
     int64_t due_ms = rpc_deadline_ms(io->rpc);
     if (due_ms > io->tick_last_ms + IO_TICK_MS) {
@@ -325,7 +337,12 @@ static void on_client_request(struct http_server *server,
                               struct http_exchange *exchange)
 {
     struct io_thread *io = CONTAINER_OF(server, struct io_thread, client_port);
-    if (io->config.has_gateway && rpc_is_gateway(exchange->request.path)) {
+    if (recipes_gate_is_path(exchange->request.path)) {
+        recipes_gate_request(io->gate, exchange);
+    } else if (io->api == NULL) {
+        io->config.on_request(io->config.context, exchange);
+    } else if (io->config.has_gateway &&
+               rpc_is_gateway(exchange->request.path)) {
         rpc_gateway(io->rpc, exchange);
     } else {
         api_request(io->api, exchange);
@@ -370,6 +387,14 @@ static void on_rpc_watching(void *context, bool watching)
     struct io_thread *io = context;
     io->rpc_watching = watching;
     atomic_store(&io->watching, io->api_watching || io->rpc_watching);
+}
+
+/* On the recipes thread. */
+static void on_recipes_posted(void *context)
+{
+    struct io_thread *io = context;
+    atomic_store_explicit(&io->posted, true, memory_order_release);
+    io_thread_wake(io);
 }
 
 static enum err start_loop(struct io_thread *io)
@@ -437,6 +462,18 @@ static enum err start_services(struct io_thread *io)
     return err;
 }
 
+static void open_gate(struct io_thread *io)
+{
+    const struct recipes_gate_config config = {
+        .recipes = io->config.recipes,
+        .why_not = io->config.recipes_why_not,
+        .shared = io->config.shared,
+        .on_posted = on_recipes_posted,
+        .context = io,
+    };
+    io->gate = recipes_gate_new(&config);
+}
+
 enum err io_thread_start(const struct io_config *config, struct io_thread **out)
 {
     struct io_thread *io = mem_alloc_zero(sizeof(*io));
@@ -445,10 +482,13 @@ enum err io_thread_start(const struct io_config *config, struct io_thread **out)
     if (err != ERR_OK) {
         goto err_after_io;
     }
-    err = start_services(io);
+    if (io->config.rpc_shared != NULL) {
+        err = start_services(io);
+    }
     if (err != ERR_OK) {
         goto err_after_loop;
     }
+    open_gate(io);
     io->client_port.on_request = on_client_request;
     io->peer_port.on_request = on_peer_request;
     list_init(&io->connections);
@@ -497,5 +537,6 @@ void io_thread_free(struct io_thread *io)
     close_loop(io);
     rpc_free(io->rpc);
     api_free(io->api);
+    recipes_gate_free(io->gate);
     mem_free(io);
 }

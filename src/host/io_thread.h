@@ -12,6 +12,7 @@
 
 #include "api/api.h"
 #include "base/queue.h"
+#include "host/recipes_gate.h"
 #include "rpc/rpc.h"
 #include "wire/http1.h"
 #include "wire/http2.h"
@@ -20,7 +21,13 @@ struct io_thread;
 
 struct io_config {
     struct api_shared *shared;
+    /* NULL: this is no member. Then there are no api and no rpc, what isn't
+     * for the Recipes service goes to on_request, and `shared` is of use only
+     * for CORS and the count of connections. */
     struct rpc_shared *rpc_shared;
+    void (*on_request)(void *context, struct http_exchange *exchange);
+    struct recipes *recipes; /* NULL: none here, and why */
+    const char *recipes_why_not;
     bool has_gateway; /* v3 as JSON */
     uint64_t seed;
     size_t body_bytes_max;

@@ -8,20 +8,20 @@
 
 #include "host/late.h"
 
-#define LATE_XML_TABLE(X)              \
-    X(xmlReaderForMemory)              \
-    X(xmlFreeTextReader)               \
-    X(xmlTextReaderSetErrorHandler)    \
-    X(xmlTextReaderRead)               \
-    X(xmlTextReaderNodeType)           \
-    X(xmlTextReaderDepth)              \
-    X(xmlTextReaderIsEmptyElement)     \
-    X(xmlTextReaderConstLocalName)     \
-    X(xmlTextReaderConstNamespaceUri)  \
-    X(xmlTextReaderConstValue)         \
+#define LATE_XML_TABLE(X)               \
+    X(xmlReaderForMemory)               \
+    X(xmlFreeTextReader)                \
+    X(xmlTextReaderSetErrorHandler)     \
+    X(xmlTextReaderRead)                \
+    X(xmlTextReaderNodeType)            \
+    X(xmlTextReaderDepth)               \
+    X(xmlTextReaderIsEmptyElement)      \
+    X(xmlTextReaderConstLocalName)      \
+    X(xmlTextReaderConstNamespaceUri)   \
+    X(xmlTextReaderConstValue)          \
     X(xmlTextReaderMoveToNextAttribute) \
-    X(xmlTextReaderMoveToElement)      \
-    X(xmlTextReaderCurrentNode)        \
+    X(xmlTextReaderMoveToElement)       \
+    X(xmlTextReaderCurrentNode)         \
     X(xmlTextReaderGetParserLineNumber)
 
 struct late_xml {

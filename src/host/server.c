@@ -160,6 +160,8 @@ static enum err start_threads(struct server *server)
         struct io_config io = {
             .shared = &server->shared,
             .rpc_shared = &server->rpc_shared,
+            .recipes = server->recipes,
+            .recipes_why_not = server->recipes_why_not,
             .has_gateway = server->config->enable_grpc_gateway,
             .streams_max = streams_max_of(server->config),
             .ping_min_ms = server->config->grpc_keepalive_min_time_ns / MS_NS,
@@ -167,7 +169,8 @@ static enum err start_threads(struct server *server)
             .keepalive_timeout_ms =
                 server->config->grpc_keepalive_timeout_ns / MS_NS,
             .seed = server__random_seed(),
-            .body_bytes_max = (size_t)server->config->max_request_bytes,
+            .body_bytes_max =
+                rpc_body_bytes_max((size_t)server->config->max_request_bytes),
             .stop_ms = STOP_MS,
             .linger_ns = machine_processors() > 1 ? LINGER_NS : 0,
             .on_submitted = server__on_round_submitted,
@@ -282,6 +285,8 @@ static enum err stop_threads(struct server *server)
         io_thread_free(server->io[i]);
     }
     server->io_count = 0;
+    recipes_free(server->recipes);
+    server->recipes = NULL;
     return ERR_OK;
 }
 
@@ -306,6 +311,7 @@ static void close_files(struct server *server)
     mem_free(server->client_urls);
     mem_free(server->peer_urls);
     mem_free(server->proxy_of);
+    mem_free(server->recipes_why_not);
 }
 
 static enum err start(struct server *server, const struct server_args *args)
@@ -323,7 +329,10 @@ static enum err start(struct server *server, const struct server_args *args)
     if (err == ERR_OK && server->proxy_of == NULL) {
         fill_shared(server, args->argc, args->argv);
         server__fill_rpc(server);
-        err = start_threads(server);
+        err = server__open_recipes(server);
+        if (err == ERR_OK) {
+            err = start_threads(server);
+        }
     }
     return err;
 }
@@ -356,8 +365,13 @@ enum err server_run(const struct config *config, const struct server_args *args,
     if (err == ERR_OK && server->proxy_of == NULL) {
         server__start_accepting(server);
         server__start_watch(server);
+        if (server->recipes != NULL) {
+            recipes_start(server->recipes);
+        }
         uv_run(&server->loop, UV_RUN_DEFAULT);
     }
+    /* While it still serves: what recipes work on is handed over. */
+    recipes_join(server->recipes);
     close_ports(server);
     enum err stopped = stop_threads(server);
     if (stopped != ERR_OK) {

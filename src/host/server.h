@@ -5,6 +5,7 @@
  *   peers thread     messages of the other members
  *   snapshot threads one for each snapshot to or from another member
  *   work threads     a few: a snapshot for a client, and the like
+ *   recipes thread   the Recipes service, a client of this server
  *   core thread      node_run: everything that changes the store
  *   backend thread   node_flush: the store's way to the disk
  */

@@ -5,6 +5,7 @@
  *   server_threads.c   turns of the core and backend, and who runs them
  *   server_listen.c    accepting connections
  *   server_rpc.c       what v3's services need of the server
+ *   server_recipes.c   the Recipes service beside it
  *   server_stop.c      what makes it ready, and what makes it end
  */
 #ifndef ETCHED_HOST_SERVER_INT_H
@@ -17,6 +18,7 @@
 #include "host/data_dir.h"
 #include "host/io_thread.h"
 #include "host/peers.h"
+#include "host/recipes.h"
 #include "host/server.h"
 #include "host/work_pool.h"
 #include "host/worker.h"
@@ -55,7 +57,9 @@ struct server {
     bool turn_again;               /* the turn itself made work for another */
     struct api_shared shared;
     struct rpc_shared rpc_shared;
-    struct work_pool *work; /* NULL: not started */
+    struct work_pool *work;  /* NULL: not started */
+    struct recipes *recipes; /* NULL: none here, and why */
+    char *recipes_why_not;
     char *client_urls;
     char *peer_urls;
     char *proxy_of;
@@ -116,6 +120,11 @@ void server__on_peers_turn(void *context);
 
 /* server->rpc_shared and server->work. */
 void server__fill_rpc(struct server *server);
+
+/* ---- server_recipes.c ---------------------------------------------------- */
+
+/* server->recipes, or why there is none. Needs: the ports are open. */
+enum err server__open_recipes(struct server *server) MUST_USE;
 
 /* ---- server_listen.c ----------------------------------------------------- */
 

@@ -6,7 +6,7 @@
 #include "host/server_int.h"
 #include "host/snapshot_file.h"
 
-enum { WORK_THREADS_MAX = 4 };
+enum { WORK_THREADS_MAX = 4, EXPORT_TRIES = 10 };
 
 static void submit_work(void *context, struct rpc_work *work)
 {
@@ -14,28 +14,40 @@ static void submit_work(void *context, struct rpc_work *work)
     work_pool_submit(server->work, work);
 }
 
-static enum err export_to(struct server *server, int fd, uint64_t *bytes)
+static enum err export_to(struct server *server,
+                          const struct snapshot_sink *sink, uint64_t *bytes)
 {
-    struct snapshot_sink sink;
     struct mvcc_reader *reader;
     enum err err = mvcc_reader_new(node_mvcc(server->node), &reader);
     if (err != ERR_OK) {
         return err;
     }
-    snapshot_sink_init(&sink, fd, &server->stopping);
     struct etcdb_export config = {
         .node = server->node,
         .reader = reader,
-        .sink = &sink.sink,
+        .sink = &sink->sink,
     };
     err = etcdb_export(&config, bytes);
     mvcc_reader_free(reader);
     return err;
 }
 
+/* What a compaction has overtaken is begun anew, as of then. They would have to
+ * come one close behind the other for a client to hear of it. */
+static enum err fill(struct server *server, const struct snapshot_sink *sink,
+                     uint64_t *bytes)
+{
+    enum err err = ERR_COMPACTED;
+    for (int i = 0; i < EXPORT_TRIES && err == ERR_COMPACTED; i++) {
+        err = export_to(server, sink, bytes);
+    }
+    return err == ERR_OK ? snapshot_file_seal(sink, *bytes) : err;
+}
+
 static enum err make_snapshot(void *context, struct rpc_snapshot *out)
 {
     struct server *server = context;
+    struct snapshot_sink sink;
     uint64_t bytes = 0;
     int fd;
     *out = (struct rpc_snapshot){.fd = -1};
@@ -43,10 +55,8 @@ static enum err make_snapshot(void *context, struct rpc_snapshot *out)
     if (err != ERR_OK) {
         return err;
     }
-    err = export_to(server, fd, &bytes);
-    if (err == ERR_OK) {
-        err = snapshot_file_seal(fd, bytes);
-    }
+    snapshot_sink_init(&sink, fd, &server->stopping);
+    err = fill(server, &sink, &bytes);
     if (err != ERR_OK) {
         close(fd);
         return err_wrap(err, "a snapshot for a client");
@@ -85,10 +95,14 @@ void server__fill_rpc(struct server *server)
 {
     const struct config *config = server->config;
     server->work = work_pool_new(WORK_THREADS_MAX);
+    server->shared.body_bytes_max = (size_t)config->max_request_bytes;
+    server->shared.metrics = rpc_metrics;
+    server->shared.strict_reconfig = config->strict_reconfig_check;
     server->rpc_shared = (struct rpc_shared){
         .api = &server->shared,
         .request_bytes_max = (size_t)config->max_request_bytes,
         .txn_ops_max = (size_t)config->max_txn_ops,
+        .learners_max = (size_t)config->max_learners,
         .watch_progress_ms =
             config->watch_progress_notify_interval_ns / 1000000,
         .submit_work = submit_work,

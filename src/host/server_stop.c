@@ -161,6 +161,7 @@ static void on_handover(uv_timer_t *timer)
 
 static void begin_stop(struct server *server)
 {
+    recipes_begin_stop(server->recipes);
     if (server->handover_until_ms != 0 || !has_successor(server)) {
         uv_stop(&server->loop);
         return;

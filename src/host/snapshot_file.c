@@ -65,12 +65,19 @@ static enum err write_at(int fd, const char *at, size_t size, uint64_t offset)
     return ERR_OK;
 }
 
+static enum err check_stop(const struct snapshot_sink *sink)
+{
+    return sink->stopping != NULL && atomic_load(sink->stopping)
+               ? err_set(ERR_STOPPED, "the server stops")
+               : ERR_OK;
+}
+
 static enum err take_bytes(void *context, uint64_t offset, struct slice bytes)
 {
     const struct snapshot_sink *sink = context;
-    if (sink->stopping != NULL && atomic_load(sink->stopping))
-        return err_set(ERR_STOPPED, "the server stops");
-    return write_at(sink->fd, bytes.at, bytes.size, offset);
+    enum err err = check_stop(sink);
+    return err != ERR_OK ? err
+                         : write_at(sink->fd, bytes.at, bytes.size, offset);
 }
 
 void snapshot_sink_init(struct snapshot_sink *sink, int fd,
@@ -85,7 +92,7 @@ void snapshot_sink_init(struct snapshot_sink *sink, int fd,
 
 /* ---- the hash ------------------------------------------------------------ */
 
-static enum err hash_file(int fd, uint64_t bytes,
+static enum err hash_file(const struct snapshot_sink *sink, uint64_t bytes,
                           unsigned char out[SHA256_BYTES])
 {
     struct sha256 *hash = sha256_new();
@@ -95,11 +102,12 @@ static enum err hash_file(int fd, uint64_t bytes,
     while (err == ERR_OK && at < bytes) {
         uint64_t left = bytes - at;
         ssize_t size =
-            pread(fd, chunk, left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES,
-                  (off_t)at);
+            pread(sink->fd, chunk,
+                  left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES, (off_t)at);
         if (size > 0) {
             sha256_add(hash, slice_of(chunk, (size_t)size));
             at += (uint64_t)size;
+            err = check_stop(sink);
         } else if (size == 0) {
             err = err_set(ERR_IO, "the snapshot's file became shorter");
         } else if (errno != EINTR) {
@@ -114,10 +122,11 @@ static enum err hash_file(int fd, uint64_t bytes,
     return err;
 }
 
-enum err snapshot_file_seal(int fd, uint64_t bytes)
+enum err snapshot_file_seal(const struct snapshot_sink *sink, uint64_t bytes)
 {
     unsigned char hash[SHA256_BYTES];
-    enum err err = hash_file(fd, bytes, hash);
+    int fd = sink->fd;
+    enum err err = hash_file(sink, bytes, hash);
     if (err == ERR_OK)
         err = write_at(fd, (const char *)hash, sizeof hash, bytes);
     if (err == ERR_OK && ftruncate(fd, (off_t)(bytes + sizeof hash)) != 0)

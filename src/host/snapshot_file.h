@@ -30,8 +30,10 @@ void snapshot_sink_init(struct snapshot_sink *sink, int fd,
                         const atomic_bool *stopping);
 
 /* All `bytes` are there: the hash is put behind them, and the file's place is
- * its begin. */
-enum err snapshot_file_seal(int fd, uint64_t bytes) MUST_USE;
+ * its begin. What stands behind them, from another attempt, is cut off.
+ * Errors: ERR_IO..., ERR_STOPPED. */
+enum err snapshot_file_seal(const struct snapshot_sink *sink,
+                            uint64_t bytes) MUST_USE;
 /* What comes next, up to `size`; *got 0: the end. */
 enum err snapshot_file_read(int fd, char *out, size_t size,
                             size_t *got) MUST_USE;

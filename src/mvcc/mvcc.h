@@ -189,6 +189,8 @@ struct mvcc_put {
  * less). Needs: none open. The revision it will have: mvcc_next_revision. */
 void mvcc_begin(struct mvcc *mvcc, int64_t time_ns);
 revision mvcc_next_revision(const struct mvcc *mvcc);
+/* The newest commit's; 0: none. Needs: a lock, shared or exclusive. */
+int64_t mvcc_newest_time_ns(const struct mvcc *mvcc);
 /* The open transaction's time. */
 int64_t mvcc_begin_time_ns(const struct mvcc *mvcc);
 void mvcc_put(struct mvcc *mvcc, const struct mvcc_put *put);

@@ -19,6 +19,11 @@ revision mvcc_next_revision(const struct mvcc *mvcc)
     return mvcc->current + 1;
 }
 
+int64_t mvcc_newest_time_ns(const struct mvcc *mvcc)
+{
+    return mvcc->time_ns;
+}
+
 int64_t mvcc_begin_time_ns(const struct mvcc *mvcc)
 {
     CHECK(mvcc->draft.open);

@@ -143,6 +143,8 @@ static enum err end_v3(struct node *node, lease_id id, enum mvcc_cause cause,
         return err;
     }
     if (commit != NULL) {
+        const struct txn_count done = {.deletes = commit->count};
+        node__count_operations(node, &done);
         node__add_commit(node, commit);
     }
     if (!PLANTED(REVOKE_FORGOTTEN) || cause != MVCC_REVOKE) {
@@ -178,9 +180,11 @@ static enum err expire(struct node *node, lease_id id, int64_t time_ns)
         return ERR_OK;
     }
     node__count(node, NODE_COUNTER(leases_expired), 1);
-    return lease_is_v2(id)
-               ? tree_expire(&node->tree, id, time_ns, node__add_commit, node)
-               : end_v3(node, id, MVCC_EXPIRE, time_ns);
+    if (lease_is_v2(id)) {
+        return tree_expire(&node->tree, id, time_ns, node__add_commit, node);
+    }
+    node__count(node, NODE_COUNTER(leases_revoked), 1);
+    return end_v3(node, id, MVCC_EXPIRE, time_ns);
 }
 
 enum err node__apply_expire(struct node *node,
@@ -188,6 +192,8 @@ enum err node__apply_expire(struct node *node,
                             int64_t time_ns)
 {
     enum err err = ERR_OK;
+    int64_t took_ns = node__peek_now_ns(node) - time_ns;
+    node->expiry_took_ns = took_ns > 0 ? took_ns : 0;
     if (PLANTED(LEASE_EARLY)) {
         time_ns += NODE_PLANTED_EARLY_NS;
     }

@@ -359,10 +359,12 @@ struct node_counters {
     uint64_t forwarded;
     uint64_t snapshots_installed;
     uint64_t leases_granted; /* of v3 */
-    uint64_t leases_revoked;
+    uint64_t leases_revoked; /* or expired */
     uint64_t leases_renewed;
-    /* As etcd counts in etcd_mvcc_*: of each put and delete, one in a txn too;
-     * and the txns that made more than one change. */
+    /* As etcd counts in etcd_mvcc_*: operations of v3 that were applied, those
+     * in txns too, and the ends of leased keys; and what was more than one of
+     * them at once. */
+    uint64_t ranges;
     uint64_t puts;
     uint64_t deletes;
     uint64_t txns;

@@ -38,10 +38,15 @@ enum {
      * by a member that doesn't lead but may tomorrow. */
     NODE_KEPT_MAX = 64 * 1024,
     NODE_KEPT_BY_FOLLOWER = 4 * 1024,
-    /* Leases in one command, and their keys, if it is more than one lease: a
-     * few milliseconds' work. */
-    NODE_EXPIRE_MAX = 1000,
-    NODE_EXPIRE_KEYS_MAX = 4000,
+    /* Leases in one command, and their keys, if it is more than one lease: at
+     * most a millisecond's work, with all that each of their commits costs
+     * those who are told. A write waits for one of them. Where the log is
+     * slow they are up to four times as many: for each further two
+     * milliseconds that the last command took to come back. */
+    NODE_EXPIRE_MAX = 250,
+    NODE_EXPIRE_KEYS_MAX = 1000,
+    NODE_EXPIRE_PARTS_MAX = 4,
+    NODE_EXPIRE_PART_NS = 2 * 1000 * 1000,
     /* The end of a lease whose time hasn't begun (node_found_lease): the first
      * leader lets it begin. */
     NODE_LEASE_WAITS = 0,
@@ -308,7 +313,8 @@ struct node {
      * (or lost with its term). */
     raft_index expiry_index;
     raft_term expiry_term;
-    int64_t room_due_ms; /* with log_full: when to ask again */
+    int64_t expiry_took_ns; /* the last one, until it was applied */
+    int64_t room_due_ms;    /* with log_full: when to ask again */
     int64_t sweep_due_ms;
     int64_t stats_due_ms;
     bool compacting; /* mvcc_compact_slice has work */
@@ -482,6 +488,8 @@ enum err node__apply(struct node *node, raft_index from,
 
 /* Applies one of those commands; `request` NULL: nobody waits here.
  * Errors: of the store, and ERR_CORRUPT (what nobody can have checked). */
+/* For etcd's metrics. */
+void node__count_operations(struct node *node, const struct txn_count *done);
 enum err node__apply_request(struct node *node, const struct command *command,
                              int64_t time_ns,
                              struct node_request *request) MUST_USE;

@@ -141,25 +141,12 @@ bool node__is_refused(struct node *node, const struct refbuf *encoded)
 
 /* ---- each of them -------------------------------------------------------- */
 
-/* What changed is counted by what it says: the counters of a txn are those of
- * the branch that was taken. */
 static void keep_commit(struct job *job, struct mvcc_commit *commit)
 {
-    struct node *node = job->node;
-    uint64_t puts = 0;
-    if (commit == NULL) {
-        return;
+    if (commit != NULL) {
+        CHECK(commit->count > 0);
+        node__add_commit(job->node, commit);
     }
-    CHECK(commit->count > 0);
-    for (uint32_t i = 0; i < commit->count; i++) {
-        puts += (commit->records[i].flags & MVCC_TOMBSTONE) == 0;
-    }
-    node__count(node, NODE_COUNTER(puts), puts);
-    node__count(node, NODE_COUNTER(deletes), commit->count - puts);
-    if (job->command->type == COMMAND_TXN && commit->count > 1) {
-        node__count(node, NODE_COUNTER(txns), 1);
-    }
-    node__add_commit(node, commit);
 }
 
 static enum err put(struct job *job)
@@ -237,17 +224,32 @@ static void renew(struct job *job)
     }
 }
 
+/* As in etcd, 0 may be compacted too: once, and before all others. It changes
+ * nothing, but that it isn't done again. */
+static enum err compact_none(struct node *node)
+{
+    const struct slice name = SLICE("compacted-none");
+    struct mvcc_status status;
+    struct slice found;
+    mvcc_status(node->mvcc, &status);
+    if (status.compacted > 0 || mvcc_meta_get(node->mvcc, name, &found)) {
+        return ERR_COMPACTED;
+    }
+    mvcc_meta_put(node->mvcc, name, SLICE("1"));
+    return ERR_OK;
+}
+
 static enum err compact(struct job *job)
 {
     struct node *node = job->node;
     revision at = job->command->compact;
-    enum err err = mvcc_compact(node->mvcc, at);
+    enum err err = at == 0 ? compact_none(node) : mvcc_compact(node->mvcc, at);
     if (err == ERR_COMPACTED || err == ERR_FUTURE_REVISION) {
         job->answer->error =
             err == ERR_COMPACTED ? V3_COMPACTED : V3_FUTURE_REV;
         return ERR_OK; /* no change, the same on every member */
     }
-    if (err == ERR_OK) {
+    if (err == ERR_OK && at > 0) {
         node->compacting = true;
         node__count(node, NODE_COUNTER(compactions), 1);
         log_info("mvcc", "compacted history", LOG_INT("revision", at));
@@ -259,6 +261,7 @@ static enum err run(struct job *job)
 {
     ProtobufCMessage *message = NULL;
     enum err err = ERR_OK;
+    job->node->txn.by_recipe = job->command->by_recipe;
     if (message_type(job->command->type) != NULL &&
         job->command->type != COMMAND_PUT) {
         err = decode(job->node, job->command, &message);
@@ -302,6 +305,16 @@ static bool is_barred(const struct job *job)
            node__has_alarm(job->node, ETCDSERVERPB__ALARM_TYPE__CORRUPT);
 }
 
+void node__count_operations(struct node *node, const struct txn_count *done)
+{
+    node__count(node, NODE_COUNTER(ranges), done->ranges);
+    node__count(node, NODE_COUNTER(puts), done->puts);
+    node__count(node, NODE_COUNTER(deletes), done->deletes);
+    if (done->ranges + done->puts + done->deletes > 1) {
+        node__count(node, NODE_COUNTER(txns), 1);
+    }
+}
+
 enum err node__apply_request(struct node *node, const struct command *command,
                              int64_t time_ns, struct node_request *request)
 {
@@ -323,6 +336,8 @@ enum err node__apply_request(struct node *node, const struct command *command,
     if (job.answer->revision == 0) {
         job.answer->revision = mvcc_next_revision(node->mvcc) - 1;
     }
+    node__count_operations(node, &job.answer->count);
+    job.answer->time_ns = mvcc_newest_time_ns(node->mvcc);
     txn_answer_deinit(&own);
     return err;
 }

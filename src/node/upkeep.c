@@ -68,10 +68,20 @@ static size_t count_waiting(const struct node *node, const lease_id *ids,
     return i;
 }
 
+/* How many times the least that goes into a command. */
+static size_t parts_of_a_command(const struct node *node)
+{
+    int64_t parts = node->expiry_took_ns / NODE_EXPIRE_PART_NS;
+    CHECK_LE(0, parts);
+    parts = parts > 1 ? parts : 1;
+    return parts < NODE_EXPIRE_PARTS_MAX ? (size_t)parts
+                                         : NODE_EXPIRE_PARTS_MAX;
+}
+
 /* So many of them as don't hold up the writes behind them: one at least, and
  * few where they have many keys. */
 static size_t worth_a_command(const struct node *node, const lease_id *ids,
-                              size_t count)
+                              size_t count, size_t keys_max)
 {
     struct lease_info info;
     size_t keys = 0;
@@ -79,7 +89,7 @@ static size_t worth_a_command(const struct node *node, const lease_id *ids,
         bool found = lease_info(node->leases, ids[i], &info);
         CHECK(found);
         keys += info.keys;
-        if (i > 0 && keys > NODE_EXPIRE_KEYS_MAX) {
+        if (i > 0 && keys > keys_max) {
             return i;
         }
     }
@@ -89,7 +99,8 @@ static size_t worth_a_command(const struct node *node, const lease_id *ids,
 void node__propose_expiry(struct node *node, int64_t now_ns, int64_t now_ms)
 {
     int64_t early_ns = PLANTED(LEASE_EARLY) ? NODE_PLANTED_EARLY_NS : 0;
-    lease_id ids[NODE_EXPIRE_MAX];
+    lease_id ids[NODE_EXPIRE_MAX * NODE_EXPIRE_PARTS_MAX];
+    size_t parts = parts_of_a_command(node);
     struct raft_status status;
     if (node__is_expiring(node)) {
         return;
@@ -101,10 +112,10 @@ void node__propose_expiry(struct node *node, int64_t now_ns, int64_t now_ms)
         }
         node->room_due_ms = now_ms + NODE_ROOM_RETRY_MS;
     }
-    size_t count =
-        lease_expired(node->leases, now_ns + early_ns, ids, NODE_EXPIRE_MAX);
-    CHECK_LE(count, NODE_EXPIRE_MAX);
-    count = worth_a_command(node, ids, count);
+    size_t count = lease_expired(node->leases, now_ns + early_ns, ids,
+                                 parts * NODE_EXPIRE_MAX);
+    CHECK_LE(count, parts * NODE_EXPIRE_MAX);
+    count = worth_a_command(node, ids, count, parts * NODE_EXPIRE_KEYS_MAX);
     if (count == 0) {
         return;
     }

@@ -295,11 +295,13 @@ struct refbuf *command_encode(const struct command *command)
     buf_reserve(&body, 512);
     buf_reserve(&head, 32);
     encode_body(&body, command);
+    size_t body_size = body.size;
+    pb_put_bool(&body, 5, command->by_recipe);
     pb_put_u64(&head, 1, command->type);
     pb_put_bytes_always(&head, 2, slice_of(NULL, 0));
     head.size--; /* the empty length */
     char size[VARINT_BYTES_MAX];
-    buf_append(&head, size, put_varint(size, body.size));
+    buf_append(&head, size, put_varint(size, body_size));
     struct refbuf *out = refbuf_new(head.size + body.size + origin_size);
     memcpy(out->bytes, head.at, head.size);
     memcpy(out->bytes + head.size, body.at, body.size);
@@ -363,6 +365,8 @@ enum err command_decode(struct slice input, struct arena *arena,
             out->from = field.value;
         } else if (field.number == 4 && field.type == PB_VARINT) {
             out->number = field.value;
+        } else if (field.number == 5 && field.type == PB_VARINT) {
+            out->by_recipe = field.value != 0;
         }
     }
     if (reader.failed || (out->from == 0) != (out->number == 0)) {

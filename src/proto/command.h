@@ -6,7 +6,8 @@
  * Encoded as protobuf messages of our own:
  *
  *   Command { 1: type  2: body (bytes, by type)
- *             3: member that it came from (fixed64)  4: its number there }
+ *             3: member that it came from (fixed64)  4: its number there
+ *             5: a recipe's (bool) }
  *
  * Fields 3 and 4 are there when a follower has handed the command to the
  * leader; they come last, so they can be appended to what is encoded.
@@ -108,6 +109,7 @@ struct command {
     enum command_type type;
     uint64_t from;   /* the member that forwarded it; 0: none */
     uint64_t number; /* of that member's; never 0 with `from` */
+    bool by_recipe;  /* a PUT, DELETE_RANGE or TXN: what its changes say */
     union {
         struct tree_command tree;
         struct expire_command expire;

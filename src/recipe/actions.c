@@ -368,7 +368,7 @@ static void read_args(struct reader *reader, const struct doc_value *value,
     if (value->kind != DOC_MAP)
         reader__fail(reader, value, "%s is here: write a map, args: {x: 1}",
                      doc_kind_text(value->kind));
-    else
+    else if (value->count > 0)
         ((struct action *)into)->args =
             form__read(reader, value, reader->scope);
 }
@@ -485,7 +485,11 @@ static const struct schema retry_schema = {.what = "retry",
 static void read_retry(struct reader *reader, const struct doc_value *value,
                        void *into)
 {
-    reader__map(reader, value, &retry_schema, 0, into);
+    struct action *action = into;
+    reader__map(reader, value, &retry_schema, 0, action);
+    /* A base that is longer than the cap of those who don't write one. */
+    if (action->retry.cap_ns < action->retry.base_ns)
+        action->retry.cap_ns = action->retry.base_ns;
 }
 
 #define OUTSIDE (1u << ACTION_HTTP | 1u << ACTION_EMAIL | 1u << ACTION_EXEC)

@@ -362,6 +362,7 @@ static void read_lets(struct reader *reader, const struct doc_value *value)
         recipe->lets[i].value =
             names__template(reader, value->members[i].value,
                             SCOPE_EVENT | SCOPE_STORE | SCOPE_SECRET);
+        names__note_secret(reader, i);
         reader__leave(reader, mark);
     }
     reader->lets_known = recipe->let_count;

@@ -18,6 +18,7 @@ struct account {
     bool fired;
     /* private: */
     int checks;
+    char outcome[256]; /* empty: not known yet */
 };
 void account_init(struct account *account);
 void account_deinit(struct account *account);
@@ -38,16 +39,19 @@ struct backtest *backtest_new(const struct backtest_config *config);
 void backtest_free(struct backtest *backtest);
 /* The state to begin with, as machine_load; without: as new. */
 struct machine *backtest_machine(struct backtest *backtest);
-/* TURN_WANTS: fetch, and the same event again. */
+/* TURN_WANTS: fetch, and the same event again. TURN_FULL: the same again, when
+ * others have had their turn: much time passes before it. */
 enum turn_end backtest_event(struct backtest *backtest, size_t trigger,
                              const struct recipe_event *event,
                              const struct lookups *lookups);
 enum turn_end backtest_end(struct backtest *backtest,
                            const struct lookups *lookups);
-/* {"runs": [...], "effects": [...], "fired": n, "skipped": n, "failed": n,
- *  "loops": n, "tripped": ..., "per_hour": x} */
+/* {"runs": [...], "run_count": n, "effects": [...], "effect_count": n,
+ *  "fired": n, "skipped": n, "failed": n, "loops": n, "per_hour": x,
+ *  "tripped": why}; of the two lists no more than the first 10,000. */
 void backtest_write(const struct backtest *backtest, struct buf *out);
-/* Its runs' ids, in order, to be compared with those that took place. */
+/* Its runs' ids, in order, to be compared with those that took place; the
+ * first million. */
 size_t backtest_runs(const struct backtest *backtest,
                      const struct run_id **out);
 

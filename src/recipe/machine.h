@@ -82,16 +82,20 @@ const char *run_status_text(enum run_status status);
 struct turn_operation {
     enum { TURN_PUT, TURN_DELETE, TURN_TXN } kind;
     struct slice key;
-    struct slice end;    /* delete: range_end, empty for one key */
+    struct slice end; /* delete: range_end, empty for one key */
     struct slice value;
-    int64_t ttl_ns;      /* put: 0 none; the runner has a lease for it */
+    int64_t ttl_ns; /* put: 0 none; the runner has a lease for it */
     const struct turn_txn *txn;
-    bool is_effect;      /* the user's; else the machine's own */
+    bool is_effect; /* the user's; else the machine's own */
 };
 struct turn_compare {
     struct slice key;
-    enum { TURN_MOD_REVISION, TURN_CREATE_REVISION, TURN_VERSION,
-           TURN_VALUE } target;
+    enum {
+        TURN_MOD_REVISION,
+        TURN_CREATE_REVISION,
+        TURN_VERSION,
+        TURN_VALUE
+    } target;
     enum { TURN_EQUAL, TURN_UNEQUAL, TURN_GREATER, TURN_LESS } operator;
     int64_t number;
     struct slice value;
@@ -124,7 +128,7 @@ struct turn {
     size_t run_count;
     struct slice *logs; /* of log actions, "level message" */
     size_t log_count;
-    unsigned depth;     /* of what caused it */
+    unsigned depth; /* of what caused it */
     bool has_depth;
     uint64_t fired, skipped, failed; /* skipped: by a condition */
     bool tripped; /* with this turn the recipe stops; why is in `stop` */
@@ -175,6 +179,12 @@ void machine_write_cursor(const struct machine *machine,
 struct run_id machine_position(const struct machine *machine, size_t trigger);
 /* Everything up to the end of `revision` is known to have no more events. */
 void machine_advance(struct machine *machine, size_t trigger, int64_t revision);
+/* Its events of revisions `from` to `revision` are lost (compacted): as
+ * machine_advance, and what is known of keys from before counts no more. Holds
+ * that began before are dropped, and the times of absent keys begin anew: the
+ * keys may have changed, so that what is due could never be committed. */
+void machine_skip(struct machine *machine, size_t trigger, int64_t from,
+                  int64_t revision, int64_t now_ns);
 
 /* Events of a trigger come in their order; one at or before its position is
  * passed over. What was due by event->time_ns fires first.

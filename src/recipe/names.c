@@ -169,13 +169,30 @@ static bool is_name_byte(char c)
            (c >= '0' && c <= '9');
 }
 
-/* Behind the quoted string that begins here. */
+/* r'..', br'..': a backslash is one. */
+static bool is_raw_quote(struct slice text, size_t at)
+{
+    if (at == 0 || (text.at[at - 1] | 0x20) != 'r')
+        return false;
+    at--;
+    if (at > 0 && (text.at[at - 1] | 0x20) == 'b')
+        at--;
+    return at == 0 || !is_name_byte(text.at[at - 1]);
+}
+
+/* Behind the quoted string that begins here: of one quote or of three. */
 static size_t skip_quoted(struct slice text, size_t at)
 {
-    char quote = text.at[at];
-    for (at++; at < text.size && text.at[at] != quote; at++)
-        at += text.at[at] == '\\' && at + 1 < text.size;
-    return at < text.size ? at + 1 : at;
+    char quote[3] = {text.at[at], text.at[at], text.at[at]};
+    bool is_raw = is_raw_quote(text, at);
+    struct slice rest = slice_of(text.at + at, text.size - at);
+    size_t width = slice_has_prefix(rest, slice_of(quote, 3)) ? 3 : 1;
+    for (at += width; at + width <= text.size; at++) {
+        if (memcmp(text.at + at, quote, width) == 0)
+            return at + width;
+        at += !is_raw && text.at[at] == '\\';
+    }
+    return text.size;
 }
 
 static size_t locate_in(struct slice text, size_t at, struct slice name)
@@ -288,18 +305,26 @@ static const char *why_not(const struct reader *reader, unsigned scope,
     return NULL;
 }
 
-/* The first place of a name in it; 0 where that isn't found. */
-static size_t locate(const struct compiled *compiled, struct slice name)
+/* The next place of a name in it; SIZE_MAX: none. */
+static size_t locate_next(const struct compiled *compiled, struct slice name,
+                          size_t from)
 {
     struct slice text = compiled->text, hole;
     size_t at = SIZE_MAX, end = 0;
     if (compiled->expr)
-        at = locate_in(text, 0, name);
-    while (compiled->template && at == SIZE_MAX &&
-           names__next_hole(text, end, &hole, &end)) {
+        return locate_in(text, from, name);
+    while (at == SIZE_MAX && names__next_hole(text, end, &hole, &end)) {
         size_t begin = (size_t)(hole.at - text.at);
-        at = locate_in(slice_of(text.at, begin + hole.size), begin, name);
+        at = locate_in(slice_of(text.at, begin + hole.size),
+                       begin > from ? begin : from, name);
     }
+    return at;
+}
+
+/* The first place of a name in it; 0 where that isn't found. */
+static size_t locate(const struct compiled *compiled, struct slice name)
+{
+    size_t at = locate_next(compiled, name, 0);
     return at == SIZE_MAX ? 0 : at;
 }
 
@@ -308,6 +333,36 @@ static void refuse_slot(struct reader *reader, const struct compiled *compiled,
 {
     reader__fail_inside(reader, compiled->at, locate(compiled, name),
                         "`%.*s` %s", SHOWN(name), why);
+}
+
+void names__note_secret(struct reader *reader, size_t let)
+{
+    const struct recipe *recipe = reader->recipe;
+    const struct template *value = recipe->lets[let].value;
+    CHECK_LT(let, RECIPE_LETS_MAX);
+    if (!value)
+        return;
+    bool has = template_uses(value) & EXPR_USES_SECRET;
+    for (size_t i = 0; i < let && !has; i++)
+        has = (reader->secret_lets >> i & 1) &&
+              template_reads(value, recipe->lets[i].slot);
+    reader->secret_lets |= (uint64_t)has << let;
+}
+
+/* NULL: the let can be had. */
+static const char *why_not_let(const struct reader *reader, unsigned scope,
+                               size_t let)
+{
+    if (scope & SCOPE_NO_LETS)
+        return "is a let: those are for where and then";
+    if (let > reader->lets_known)
+        return "comes later: a let can use those before it";
+    if (let == reader->lets_known)
+        return "is this let itself: it can use those before it";
+    if (!(scope & SCOPE_SECRET) && (reader->secret_lets >> let & 1))
+        return "has a secret in it: it can go out with http, email or exec, "
+               "never into the store or a log";
+    return NULL;
 }
 
 static void check_slots(struct reader *reader, const struct compiled *compiled)
@@ -319,12 +374,8 @@ static void check_slots(struct reader *reader, const struct compiled *compiled)
     CHECK_LE(reader->lets_known, recipe->let_count);
     for (size_t i = 0; i < names->count && !reader->err; i++) {
         const char *why = why_not(reader, compiled->scope, i);
-        if (!why && i >= first_let && (compiled->scope & SCOPE_NO_LETS))
-            why = "is a let: those are for where and then";
-        else if (!why && i > first_let + reader->lets_known)
-            why = "comes later: a let can use those before it";
-        else if (!why && i == first_let + reader->lets_known)
-            why = "is this let itself: it can use those before it";
+        if (!why && i >= first_let)
+            why = why_not_let(reader, compiled->scope, i - first_let);
         if (why && names->names[i].name.size > 0 && reads(compiled, i))
             refuse_slot(reader, compiled, names->names[i].name, why);
     }
@@ -347,14 +398,12 @@ static void check_uses(struct reader *reader, const struct compiled *compiled)
     }
 }
 
-/* `steps.page`: is there such a step before this one? */
-static void check_steps(struct reader *reader, const struct compiled *compiled)
+/* `steps.page` at a place: is there such a step before this one? */
+static void check_step(struct reader *reader, const struct compiled *compiled,
+                       size_t at)
 {
     const char *ids[RECIPE_IDS_MAX];
     struct slice text = compiled->text;
-    if (reader->err || !reads(compiled, INGREDIENT_STEPS))
-        return;
-    size_t at = locate(compiled, SLICE("steps"));
     if (!slice_has_prefix(slice_of(text.at + at, text.size - at),
                           SLICE("steps.")))
         return;
@@ -378,6 +427,18 @@ static void check_steps(struct reader *reader, const struct compiled *compiled)
                             "no action before this one has the id \"%.*s\": "
                             "write id: %.*s there",
                             SHOWN(id), SHOWN(id));
+}
+
+static void check_steps(struct reader *reader, const struct compiled *compiled)
+{
+    struct slice name = SLICE("steps");
+    size_t at = 0;
+    if (reader->err || !reads(compiled, INGREDIENT_STEPS))
+        return;
+    while ((at = locate_next(compiled, name, at)) != SIZE_MAX) {
+        check_step(reader, compiled, at);
+        at += name.size;
+    }
 }
 
 static void check_compiled(struct reader *reader,

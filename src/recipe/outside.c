@@ -13,9 +13,8 @@ static struct template *read_template(struct reader *reader,
     return names__template(reader, value, scope_of(reader));
 }
 
-/* True where the template's text may still begin with one of `schemes`. */
-static bool may_begin_with(const struct template *template,
-                           const char *const *schemes)
+bool outside__may_begin(const struct template *template,
+                        const char *const *schemes)
 {
     struct slice known = template_literal_prefix(template);
     CHECK(*schemes);
@@ -56,7 +55,7 @@ static void read_url(struct reader *reader, const struct doc_value *value,
     static const char *const schemes[] = {"http://", "https://", NULL};
     struct action *action = into;
     action->url = read_template(reader, value);
-    if (action->url && !may_begin_with(action->url, schemes))
+    if (action->url && !outside__may_begin(action->url, schemes))
         reader__fail(reader, value,
                      "an address begins with http:// or https://");
 }
@@ -92,7 +91,7 @@ static void read_headers(struct reader *reader, const struct doc_value *value,
             reader__string(reader, member->value, &text);
         reader__leave(reader, mark);
     }
-    if (!reader->err)
+    if (!reader->err && value->count > 0)
         ((struct action *)into)->headers =
             form__read(reader, value, scope_of(reader));
 }
@@ -158,7 +157,7 @@ static void read_server(struct reader *reader, const struct doc_value *value,
     static const char *const schemes[] = {"smtp://", "smtps://", NULL};
     struct action *action = into;
     action->server = read_template(reader, value);
-    if (action->server && !may_begin_with(action->server, schemes))
+    if (action->server && !outside__may_begin(action->server, schemes))
         reader__fail(reader, value,
                      "a mail server's address begins with smtp:// or smtps://");
 }

@@ -51,6 +51,7 @@ struct reader {
     const struct doc_value *document;
     unsigned trigger_kinds;           /* bits, 1 << enum trigger_kind */
     size_t lets_known;                /* so many may be used at this place */
+    uint64_t secret_lets;             /* bits: those with a secret in them */
     unsigned scope;                   /* of the actions at hand */
     struct slice ids[RECIPE_IDS_MAX]; /* of the actions so far */
     size_t id_count;
@@ -162,6 +163,9 @@ void triggers__read(struct reader *reader, const struct doc_value *value);
 
 /* The table of names: ingredients, captures, lets. */
 void names__build(struct reader *reader, const struct doc_value *lets);
+/* Notes whether the let that was just compiled has a secret in it, its own or
+ * that of an earlier one. */
+void names__note_secret(struct reader *reader, size_t let);
 /* The slot of a name, or SIZE_MAX. */
 size_t names__find(const struct reader *reader, struct slice name);
 struct expr *names__expr(struct reader *reader, const struct doc_value *value,
@@ -187,6 +191,10 @@ struct form *form__read_strings(struct reader *reader,
 
 void actions__read(struct reader *reader, const struct doc_value *value,
                    struct action **out, size_t *count);
+/* True where the template's text may still begin with one of `schemes` (the
+ * last one is NULL). */
+bool outside__may_begin(const struct template *template,
+                        const char *const *schemes);
 /* Gives a field of an action to its handler. */
 void outside__read_http(struct reader *reader, const struct doc_value *value,
                         void *into);

@@ -58,7 +58,8 @@ static void add(struct test_store *store, const struct test_record *record)
 }
 
 const struct test_record *test_store__put(struct test_store *store,
-                                          struct slice key, struct slice value)
+                                          struct slice key, struct slice value,
+                                          int64_t expires_ns)
 {
     const struct test_record *before =
         copy_of(store, test_store__get(store, key, store->revision));
@@ -66,6 +67,7 @@ const struct test_record *test_store__put(struct test_store *store,
         .revision = store->revision,
         .created = before ? before->created : store->revision,
         .version = before ? before->version + 1 : 1,
+        .expires_ns = expires_ns,
         .key = keep(store, key),
         .value = keep(store, value),
     };
@@ -80,10 +82,17 @@ const struct test_record *test_store__delete(struct test_store *store,
         copy_of(store, test_store__get(store, key, store->revision));
     if (before != NULL) {
         struct test_record record = {.revision = store->revision,
+                                     .expires_ns = INT64_MAX,
                                      .key = before->key};
         add(store, &record);
     }
     return before;
+}
+
+static bool is_past(struct slice key, struct slice end)
+{
+    bool has_end = end.size != 1 || end.at[0] != '\0';
+    return has_end && slice_cmp(key, end) >= 0;
 }
 
 const struct test_record *test_store__next(const struct test_store *store,
@@ -92,14 +101,27 @@ const struct test_record *test_store__next(const struct test_store *store,
     const struct test_record *best = NULL;
     for (size_t i = 0; i < store->count; i++) {
         const struct test_record *record = &store->records[i];
-        if (slice_cmp(record->key, from) < 0 ||
-            slice_cmp(record->key, end) >= 0 ||
+        if (slice_cmp(record->key, from) < 0 || is_past(record->key, end) ||
             (best != NULL && slice_cmp(record->key, best->key) >= 0)) {
             continue;
         }
         const struct test_record *now =
             test_store__get(store, record->key, store->revision);
         best = now != NULL ? now : best;
+    }
+    return best;
+}
+
+const struct test_record *
+test_store__next_expiry(const struct test_store *store)
+{
+    const struct test_record *best = NULL;
+    for (size_t i = 0; i < store->count; i++) {
+        const struct test_record *record = &store->records[i];
+        if (record->expires_ns < (best ? best->expires_ns : INT64_MAX) &&
+            test_store__get(store, record->key, store->revision) == record) {
+            best = record;
+        }
     }
     return best;
 }
@@ -122,8 +144,11 @@ static const struct lookup *find(void *context, int kind, int64_t revision,
                                  struct slice key)
 {
     struct test_store *store = context;
-    store->found = (struct lookup){
-        .kind = kind, .revision = revision, .key = key, .found = LOOKUP_FOUND};
+    store->found = (struct lookup){.kind = kind == LOOKUP_COUNT ? LOOKUP_COUNT
+                                                                : LOOKUP_GET,
+                                   .revision = revision,
+                                   .key = key,
+                                   .found = LOOKUP_FOUND};
     if (kind == LOOKUP_COUNT) {
         store->found.count = count(store, key, revision);
         return &store->found;
@@ -151,8 +176,7 @@ static bool holds(int order, int operator)
     case TURN_LESS:
         return order < 0;
     default:
-        CHECK(!"an operator");
-        return false;
+        UNREACHABLE();
     }
 }
 

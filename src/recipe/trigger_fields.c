@@ -293,18 +293,13 @@ static void read_webhook(struct reader *reader, const struct doc_value *value,
 
 /* ---- feed and poll ------------------------------------------------------ */
 
-/* What a template of an address must begin with, where that is known. */
 static void read_url(struct reader *reader, const struct doc_value *value,
                      void *into)
 {
+    static const char *const schemes[] = {"http://", "https://", NULL};
     struct template *url = names__template(reader, value, SCOPE_SECRET);
     trigger_of(into)->fetch.url = url;
-    if (!url)
-        return;
-    struct slice known = template_literal_prefix(url);
-    if ((known.size >= 8 || template_is_literal(url)) &&
-        !slice_has_prefix(known, SLICE("http://")) &&
-        !slice_has_prefix(known, SLICE("https://")))
+    if (url && !outside__may_begin(url, schemes))
         reader__fail(reader, value,
                      "an address begins with http:// or https://");
 }

@@ -186,18 +186,49 @@ void call__set_deadline(struct call *call, int64_t deadline_ms)
     }
 }
 
-bool call__check_leader(struct call *call)
+/* As in etcd, a learner answers only what it can say by itself. Whether a Range
+ * asks for no more than that is seen when it has come. */
+static bool is_for_learners(const struct method *method)
+{
+    return method->begin == kv__range || method->begin == maintenance__status ||
+           method->begin == maintenance__snapshot ||
+           method->begin == reflection__info;
+}
+
+/* False: it has failed. */
+static bool take_words(struct call *call, const struct call_words *words)
+{
+    call->tells_cause = slice_eq(words->told, SLICE("cause"));
+    call->tells_time = slice_eq(words->told, SLICE("time"));
+    call->by_recipe = slice_eq(words->cause, SLICE("recipe"));
+    if (words->cause.at != NULL && !call->by_recipe) {
+        call__fail_code(call, GRPC_INVALID_ARGUMENT,
+                        "etched: etched-cause can only be \"recipe\"");
+        return false;
+    }
+    return true;
+}
+
+bool call__may_begin(struct call *call, const struct call_words *words)
 {
     struct node_progress progress;
-    if (!call->needs_leader) {
+    if (!take_words(call, words)) {
+        return false;
+    }
+    bool for_learners = is_for_learners(call->method);
+    if (for_learners && !call->needs_leader) {
         return true;
     }
     node_progress(call->rpc->node, &progress);
-    if (progress.leader != 0) {
-        return true;
+    if (progress.is_learner && !for_learners) {
+        call__fail(call, V3_NOT_SUPPORTED_FOR_LEARNER);
+        return false;
     }
-    call__fail(call, V3_NO_LEADER);
-    return false;
+    if (call->needs_leader && progress.leader == 0) {
+        call__fail(call, V3_NO_LEADER);
+        return false;
+    }
+    return true;
 }
 
 /* ---- requests -------------------------------------------------------- */

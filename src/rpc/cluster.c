@@ -33,14 +33,6 @@ static char **list_of(struct arena *arena, struct slice urls, size_t *count)
     return list;
 }
 
-/* A standby is one that was added as a member and isn't up to date yet; to
- * v3's clients, who know of learners only that a person promotes them, it is
- * a member. */
-static bool is_learner(const struct node_member *member)
-{
-    return member->is_learner && !member->is_standby;
-}
-
 static Etcdserverpb__Member *member_of(struct arena *arena,
                                        const struct node_member *from)
 {
@@ -50,7 +42,10 @@ static Etcdserverpb__Member *member_of(struct arena *arena,
     to->name = text_of(arena, from->name);
     to->peerurls = list_of(arena, from->peer_urls, &to->n_peerurls);
     to->clienturls = list_of(arena, from->client_urls, &to->n_clienturls);
-    to->islearner = is_learner(from);
+    /* One that was added as a member is a standby until it is up to date; as
+     * long as it hasn't begun to be, a client sees what it asked for. */
+    to->islearner =
+        from->is_learner && !(from->is_standby && from->name.size == 0);
     return to;
 }
 
@@ -136,13 +131,6 @@ static bool has_member(struct call *call, member_id id)
     return find_member(call, id, &member);
 }
 
-/* It doesn't vote, so nobody misses it. */
-static bool is_learning(struct call *call, member_id id)
-{
-    struct node_member member;
-    return find_member(call, id, &member) && member.is_learner;
-}
-
 static bool may_have_learner(struct call *call)
 {
     struct node_member *members;
@@ -150,35 +138,19 @@ static bool may_have_learner(struct call *call)
     size_t count = all_members(call, &members);
     size_t learners = 0;
     for (size_t i = 0; i < count; i++) {
-        learners += is_learner(&members[i]);
+        learners += member_is_to_learn(&members[i]);
     }
     return learners < (max > 0 ? max : LEARNERS_MAX_DEFAULT);
 }
 
 /* ---- refusals -------------------------------------------------------- */
 
-/* Whether most voters have been started, as etcd counts them: with the member
- * that comes, without the one that goes. A cluster of one may always take a
- * second in. */
 static bool are_most_started(struct call *call, enum node_change_op op,
                              member_id id)
 {
     struct node_member *members;
     size_t count = all_members(call, &members);
-    size_t voters = op == NODE_ADD_VOTER;
-    size_t started = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (is_learner(&members[i]) ||
-            (op == NODE_REMOVE && members[i].id == id)) {
-            continue;
-        }
-        voters++;
-        started += members[i].name.size > 0;
-    }
-    if (op == NODE_ADD_VOTER && voters == 2 && started == 1) {
-        return true;
-    }
-    return started >= voters / 2 + 1;
+    return members_are_most_started(members, count, op, id);
 }
 
 /* False: it was refused. The node looks at who is heard from; a member that
@@ -186,7 +158,8 @@ static bool are_most_started(struct call *call, enum node_change_op op,
 static bool check_started(struct call *call, enum node_change_op op,
                           member_id id)
 {
-    if (!call->rpc->shared->strict_reconfig || are_most_started(call, op, id)) {
+    if (!call->rpc->shared->api->strict_reconfig ||
+        are_most_started(call, op, id)) {
         return true;
     }
     call__fail(call, V3_MEMBER_NOT_ENOUGH_STARTED);
@@ -294,8 +267,7 @@ void cluster__member_remove(struct call *call, ProtobufCMessage *request)
 {
     const Etcdserverpb__MemberRemoveRequest *remove = (const void *)request;
     struct node_member member = {.id = remove->id};
-    if (is_learning(call, remove->id) ||
-        check_started(call, NODE_REMOVE, remove->id)) {
+    if (check_started(call, NODE_REMOVE, remove->id)) {
         start_change(call, NODE_REMOVE, &member, finish_other);
     }
 }

@@ -174,25 +174,30 @@ static uint64_t now(enum count_number which)
     return value > 0 ? (uint64_t)value : 0;
 }
 
-static void write_store(struct buf *out)
+/* As etcd counts: what was applied here, whoever was asked for it, and what
+ * was read here. */
+static void write_store(struct buf *out, const struct node *node)
 {
+    struct node_counters done;
+    node_counters(node, &done);
     number(out, "etcd_mvcc_range_total", "counter",
-           well("/etcdserverpb.KV/Range"), "v3 ranges by this member.");
-    number(out, "etcd_mvcc_put_total", "counter", well("/etcdserverpb.KV/Put"),
-           "v3 puts through this member.");
-    number(out, "etcd_mvcc_delete_total", "counter",
-           well("/etcdserverpb.KV/DeleteRange"),
-           "v3 deletions through this member.");
-    number(out, "etcd_mvcc_txn_total", "counter", well("/etcdserverpb.KV/Txn"),
-           "v3 transactions through this member.");
+           well("/etcdserverpb.KV/Range") +
+               well("/etcdserverpb.KV/RangeStream") + now(COUNT_RANGES) +
+               done.ranges,
+           "v3 ranges by this member.");
+    number(out, "etcd_mvcc_put_total", "counter", done.puts,
+           "v3 puts applied, those in txns too.");
+    number(out, "etcd_mvcc_delete_total", "counter", done.deletes,
+           "v3 deletions applied, those in txns and of leases too.");
+    number(out, "etcd_mvcc_txn_total", "counter",
+           done.txns + now(COUNT_READ_TXNS),
+           "v3 requests of more than one operation.");
     number(out, "etcd_debugging_lease_granted_total", "counter",
-           well("/etcdserverpb.Lease/LeaseGrant"),
-           "Leases granted through this member.");
+           done.leases_granted, "Leases granted.");
     number(out, "etcd_debugging_lease_revoked_total", "counter",
-           well("/etcdserverpb.Lease/LeaseRevoke"),
-           "Leases revoked through this member.");
+           done.leases_revoked, "Leases revoked, or expired.");
     number(out, "etcd_debugging_lease_renewed_total", "counter",
-           now(COUNT_LEASES_RENEWED), "Leases kept alive by this member.");
+           done.leases_renewed, "Leases kept alive.");
 }
 
 static void write_watches(struct buf *out)
@@ -222,7 +227,7 @@ static void write_bytes(struct buf *out)
            "Bytes of messages to clients.");
 }
 
-void rpc_metrics(struct buf *out)
+void rpc_metrics(const struct node *node, struct buf *out)
 {
     by_method(out, "grpc_server_started_total",
               offsetof(struct counted, started), "Calls that have begun.");
@@ -232,6 +237,6 @@ void rpc_metrics(struct buf *out)
     by_method(out, "grpc_server_msg_sent_total", offsetof(struct counted, sent),
               "Messages sent.");
     write_bytes(out);
-    write_store(out);
+    write_store(out, node);
     write_watches(out);
 }

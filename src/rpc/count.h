@@ -18,10 +18,11 @@ void count__sent(const struct method *method, size_t bytes);
 
 /* Numbers that aren't of one method. */
 enum count_number {
-    COUNT_WATCHERS,       /* now */
-    COUNT_SLOW_WATCHERS,  /* now: those that read history */
-    COUNT_EVENTS,         /* told to watchers, ever */
-    COUNT_LEASES_RENEWED, /* keepalives that found their lease, ever */
+    COUNT_WATCHERS,      /* now */
+    COUNT_SLOW_WATCHERS, /* now: those that read history */
+    COUNT_EVENTS,        /* told to watchers, ever */
+    COUNT_RANGES,        /* in txns that only read, ever */
+    COUNT_READ_TXNS,     /* such, of more than one, ever */
     COUNT_NUMBERS,
 };
 void count__add(enum count_number number, int64_t by);

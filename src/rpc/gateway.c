@@ -21,6 +21,8 @@ enum {
     GATEWAY_MESSAGES_MAX = 4096,
     HEADERS_MAX = API_CORS_HEADERS_MAX + 3,
     METADATA_NAME_BYTES_MAX = 64,
+    /* Of a body, beside what is in base64. */
+    NAMES_BYTES_MAX = 64 * 1024,
 };
 
 /* In the exchange's arena: call->transport. */
@@ -129,6 +131,21 @@ static void respond(const struct rpc *rpc, struct http_exchange *exchange,
     }
     CHECK_LE(count, HEADERS_MAX);
     http_respond(exchange, status, headers, count, body);
+}
+
+/* Of a call that isn't a stream. */
+static void answer(const struct call *call, int status, struct slice body)
+{
+    struct http_header headers[HEADERS_MAX];
+    size_t count = put_headers(call->rpc, call->exchange, headers);
+    if (call->time_ns != 0 && status == 200) {
+        const char *text = arena_printf(call->exchange->arena, "%lld",
+                                        (long long)call->time_ns);
+        headers[count++] =
+            (struct http_header){SLICE("Etched-Time"), slice_str(text)};
+    }
+    CHECK_LE(count, HEADERS_MAX);
+    http_respond(call->exchange, status, headers, count, body);
 }
 
 /* Where there is no call. */
@@ -252,7 +269,6 @@ static void finish(struct call *call, enum grpc_code code, struct slice text)
         finish_stream(call, code, text);
         return;
     }
-    struct http_exchange *exchange = call->exchange;
     if (gateway_of(call)->untold) {
         code = GRPC_INTERNAL;
         text = SLICE("the answer can't be told in JSON");
@@ -262,7 +278,7 @@ static void finish(struct call *call, enum grpc_code code, struct slice text)
         buf_reset(&body);
         write_error(&body, code, text);
     }
-    respond(call->rpc, exchange, http_status(code), buf_slice(&body));
+    answer(call, http_status(code), buf_slice(&body));
     buf_deinit(&body);
 }
 
@@ -290,7 +306,7 @@ static bool is_plain_name(const char *name)
 {
     struct slice said = slice_str(name);
     return slice_eq(said, SLICE("authorization")) ||
-           slice_eq(said, SLICE("etched-at")) ||
+           slice_has_prefix(said, SLICE("etched-")) ||
            slice_eq(said, SLICE("grpc-timeout"));
 }
 
@@ -345,6 +361,33 @@ static void fail_read(struct call *call, enum err err)
                     arena_printf(&call->arena, "%s", err_note()));
 }
 
+size_t rpc_body_bytes_max(size_t request_bytes_max)
+{
+    size_t message_max = request_bytes_max + RPC_REQUEST_OVERHEAD_BYTES;
+    return message_max / 3 * 4 + NAMES_BYTES_MAX;
+}
+
+/* As gRPC would refuse it, behind etcd's gateway. False: it has failed. */
+static bool check_size(struct call *call, const ProtobufCMessage *request)
+{
+    size_t max =
+        call->rpc->shared->request_bytes_max + RPC_REQUEST_OVERHEAD_BYTES;
+    if (call->exchange->request.body.size <= max) {
+        return true; /* what it stands for is shorter */
+    }
+    struct buf *message = rpc__body(call->rpc);
+    message_encode(request, message);
+    if (message->size <= max) {
+        return true;
+    }
+    call__fail_code(
+        call, GRPC_RESOURCE_EXHAUSTED,
+        arena_printf(&call->arena,
+                     "grpc: received message larger than max (%zu vs. %zu)",
+                     message->size, max));
+    return false;
+}
+
 /* What follows the object is passed over; none, or null, is an empty one. */
 static void begin_unary(struct call *call)
 {
@@ -364,7 +407,9 @@ static void begin_unary(struct call *call)
         return;
     }
     count__received(method, value.size);
-    method->begin(call, request);
+    if (check_size(call, request)) {
+        method->begin(call, request);
+    }
 }
 
 /* One JSON value, as the message that gRPC would have brought. */
@@ -456,7 +501,11 @@ static bool read_metadata(struct call *call)
     }
     call->needs_leader =
         slice_eq(call__metadata(call, "hasleader"), SLICE("true"));
-    return call__check_leader(call);
+    struct call_words words = {
+        .cause = call__metadata(call, "etched-cause"),
+        .told = call__metadata(call, "etched-told"),
+    };
+    return call__may_begin(call, &words);
 }
 
 static void begin_call(struct rpc *rpc, const struct method *method,

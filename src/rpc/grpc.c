@@ -87,6 +87,18 @@ static void leave_frames(struct call *call)
 
 /* ---- answers --------------------------------------------------------- */
 
+/* The commit that a good answer is of: its time, where that was asked for. */
+static size_t put_time(const struct call *call, struct http_header *headers)
+{
+    if (call->time_ns == 0) {
+        return 0;
+    }
+    const char *text =
+        arena_printf(call->exchange->arena, "%lld", (long long)call->time_ns);
+    *headers = (struct http_header){SLICE("etched-time"), slice_str(text)};
+    return 1;
+}
+
 static size_t put_head(const struct call *call, struct http_header *headers)
 {
     size_t count = 0;
@@ -189,13 +201,15 @@ static enum http_more on_produce(struct http_exchange *exchange, void *context,
 static void produce(struct call *call, uint64_t size, http_produce next,
                     void *context)
 {
+    struct http_header trailers[2] = {ok_trailer};
+    size_t count = 1 + put_time(call, trailers + 1);
     CHECK(!call->frames.begun);
     begin_answer(call);
     send_plain(call, SLICE(""), size);
     call->frames.produce = next;
     call->frames.produce_context = context;
     count__sent(call->method, size);
-    http2_trailers(call->exchange, &ok_trailer, 1);
+    http2_trailers(call->exchange, trailers, count);
     http_produce_body(call->exchange, on_produce, call);
 }
 
@@ -252,6 +266,7 @@ static void finish(struct call *call, enum grpc_code code, struct slice text)
         return;
     }
     size_t count = put_status(exchange, code, text, headers);
+    count += code == GRPC_OK ? put_time(call, headers + count) : 0;
     http2_trailers(exchange, headers, count);
     http_end(exchange);
 }
@@ -314,6 +329,7 @@ struct head {
     struct slice timeout;
     struct slice encoding;
     struct slice has_leader;
+    struct call_words words;
 };
 
 /* The names of HTTP/2 are in small letters. */
@@ -333,6 +349,13 @@ static void look(const struct http_request *request, struct head *head)
                 head->type = header->value;
             } else if (slice_eq(header->name, SLICE("grpc-timeout"))) {
                 head->timeout = header->value;
+            } else if (slice_eq(header->name, SLICE("etched-cause"))) {
+                head->words.cause = header->value;
+            }
+            break;
+        case sizeof("etched-told") - 1:
+            if (slice_eq(header->name, SLICE("etched-told"))) {
+                head->words.told = header->value;
             }
             break;
         case sizeof("grpc-encoding") - 1:
@@ -346,8 +369,9 @@ static void look(const struct http_request *request, struct head *head)
     }
 }
 
-static_assert(sizeof("content-type") == sizeof("grpc-timeout"),
-              "both are looked for in one place");
+static_assert(sizeof("content-type") == sizeof("grpc-timeout") &&
+                  sizeof("content-type") == sizeof("etched-cause"),
+              "they are looked for in one place");
 
 /* application/grpc, application/grpc+proto, application/grpc;... */
 static bool is_grpc(struct slice type)
@@ -446,7 +470,7 @@ static void begin_call(struct call *call, const struct head *head,
     if (timeout_ms != INT64_MAX) {
         call__set_deadline(call, rpc__now_ms(rpc) + timeout_ms);
     }
-    if (call__check_leader(call) && call->method->client_streams) {
+    if (call__may_begin(call, &head->words) && call->method->client_streams) {
         call->method->begin(call, NULL);
     }
 }

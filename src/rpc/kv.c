@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/time_text.h"
 #include "proto/pb.h"
+#include "rpc/count.h"
 #include "rpc/kv_int.h"
 
 enum {
@@ -24,6 +25,12 @@ void kv__fail(struct call *call, enum err err, enum v3_error error)
     }
 }
 
+void kv__tell_newest_time(struct call *call)
+{
+    CHECK(call->rpc->reading);
+    call__tell_time(call, mvcc_newest_time_ns(node_mvcc(call->rpc->node)));
+}
+
 /* ---- writes ---------------------------------------------------------- */
 
 static void finish_write(struct rpc *rpc, struct task *done)
@@ -35,6 +42,7 @@ static void finish_write(struct rpc *rpc, struct task *done)
         if (done->write.err != ERR_OK || answer->error != V3_OK) {
             kv__fail(call, done->write.err, answer->error);
         } else {
+            call__tell_time(call, answer->time_ns);
             call__answer(call, answer->revision, buf_slice(&answer->body));
         }
     }
@@ -50,8 +58,13 @@ static void propose(struct call *call, enum command_type type,
         call__fail(call, V3_REQUEST_TOO_LARGE);
         return;
     }
-    task__write_message(task__new(call->rpc, call, finish_write), type,
-                        message);
+    struct command command = {
+        .type = type,
+        .by_recipe = call->by_recipe,
+        .message = message,
+    };
+    task__write(task__new(call->rpc, call, finish_write),
+                command_encode(&command));
 }
 
 /* ---- Put ------------------------------------------------------------- */
@@ -172,8 +185,11 @@ static void read_txn(struct call *call, void *context)
     struct rpc *rpc = call->rpc;
     struct txn_answer answer = {0};
     rpc__read_begin(rpc);
+    kv__tell_newest_time(call);
     enum err err = txn_read(rpc->reader, request, &answer);
     rpc__read_end(rpc);
+    count__add(COUNT_RANGES, (int64_t)answer.count.ranges);
+    count__add(COUNT_READ_TXNS, answer.count.ranges > 1);
     if (err != ERR_OK || answer.error != V3_OK) {
         kv__fail(call, err, answer.error);
     } else {
@@ -349,6 +365,7 @@ static void range_now(struct call *call, Etcdserverpb__RangeRequest *request)
         return;
     }
     struct txn_answer answer = {.body = lend_out(rpc)};
+    kv__tell_newest_time(call);
     revision now = rpc__revision(rpc);
     size_t bytes_max = call->via->produce != NULL ? ANSWER_BYTES_MAX : SIZE_MAX;
     enum err err = txn_range(rpc->reader, request, now, bytes_max, &answer);
@@ -368,14 +385,26 @@ static void range_current(struct call *call, void *context)
     range_now(call, context);
 }
 
+static bool is_learner(const struct rpc *rpc)
+{
+    struct node_progress progress;
+    node_progress(rpc->node, &progress);
+    return progress.is_learner;
+}
+
 /* `request` is kept where it has to wait. */
 static void range(struct call *call, Etcdserverpb__RangeRequest *request)
 {
+    bool at_once =
+        request->serializable || node_reads_are_current(call->rpc->node);
+    if (!at_once && is_learner(call->rpc)) {
+        call__fail(call, V3_NOT_SUPPORTED_FOR_LEARNER);
+        return;
+    }
     enum v3_error error = txn_check_range(request);
     if (error != V3_OK) {
         call__fail(call, error);
-    } else if (request->serializable ||
-               node_reads_are_current(call->rpc->node)) {
+    } else if (at_once) {
         range_now(call, request);
     } else {
         task__when_current(call, false, kv__keep(call, request), range_current);

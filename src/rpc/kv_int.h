@@ -19,6 +19,8 @@ Etcdserverpb__RangeRequest *kv__keep(struct call *call,
 /* Sets the revision that a time names, where the call has one. False: the call
  * has failed. Needs: rpc__read_begin, which is ended where it fails. */
 bool kv__as_of(struct call *call, Etcdserverpb__RangeRequest *request);
+/* The answer is of what is newest now. Needs: rpc__read_begin. */
+void kv__tell_newest_time(struct call *call);
 /* Fails the call with what the store or the API say. */
 void kv__fail(struct call *call, enum err err, enum v3_error error);
 

@@ -231,6 +231,7 @@ void kv__scan_stream(struct call *call,
     if (!kv__as_of(call, kept)) {
         return;
     }
+    kv__tell_newest_time(call);
     struct scan *scan = new_scan(call, kept, rpc__revision(call->rpc));
     if (scan != NULL) {
         call->on_drained = send_chunks;

@@ -9,7 +9,6 @@
 
 #include "base/check.h"
 #include "proto/pb.h"
-#include "rpc/count.h"
 
 enum {
     GRANT_TTL = 1,
@@ -201,18 +200,6 @@ static void tell_done(struct call *call)
     }
 }
 
-static void count_renewed(const struct txn_answer *answer)
-{
-    struct pb_reader reader;
-    struct pb_field field;
-    pb_reader_init(&reader, buf_slice(&answer->body));
-    while (pb_next(&reader, &field)) {
-        if (field.number == 3 && field.value != 0) {
-            count__add(COUNT_LEASES_RENEWED, 1);
-        }
-    }
-}
-
 static void finish_renew(struct rpc *rpc, struct task *done)
 {
     struct txn_answer *answer = &done->write.answer;
@@ -229,7 +216,6 @@ static void finish_renew(struct rpc *rpc, struct task *done)
         return;
     }
     struct asked *asked = done->context;
-    count_renewed(answer);
     asked->is_done = true;
     asked->at = answer->revision;
     asked->body = answer->body;

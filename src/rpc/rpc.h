@@ -41,7 +41,6 @@ struct rpc_shared {
     size_t request_bytes_max;
     size_t txn_ops_max;
     size_t learners_max;       /* 0: one, as etcd */
-    bool strict_reconfig;      /* as node_config's */
     int64_t watch_progress_ms; /* how often an idle watch that asked is told */
     /* Any thread: runs `work` on a worker. */
     void (*submit_work)(void *context, struct rpc_work *work);
@@ -74,6 +73,10 @@ enum err rpc_new(const struct rpc_config *config, struct rpc **out) MUST_USE;
 /* Needs: rpc_stop, and rpc_pending is 0. */
 void rpc_free(struct rpc *rpc);
 
+/* The longest body of a request over HTTP that may have a place here: base64,
+ * as the gateway's clients send it, is longer than what it stands for. */
+size_t rpc_body_bytes_max(size_t request_bytes_max);
+
 /* For http2_config.streaming: takes what has `content-type: application/grpc`.
  */
 struct http2_streaming *rpc_streaming(struct rpc *rpc);
@@ -95,8 +98,8 @@ int64_t rpc_deadline_ms(const struct rpc *rpc);
 void rpc_stop(struct rpc *rpc);
 size_t rpc_pending(const struct rpc *rpc);
 
-/* Appends what v3 has counted in this process, as /metrics gives it: for
- * api_shared.metrics. Any thread. */
-void rpc_metrics(struct buf *out);
+/* Appends what v3 has counted in this process and this node has applied, as
+ * /metrics gives it: for api_shared.metrics. Any thread. */
+void rpc_metrics(const struct node *node, struct buf *out);
 
 #endif

@@ -210,6 +210,11 @@ struct call {
     /* The client said `hasleader: true`: where there is no leader for a while
      * call.c ends it, V3_NO_LEADER. */
     bool needs_leader;
+    /* Of what it said in `etched-cause` and `etched-told`. */
+    bool by_recipe;
+    bool tells_cause;
+    bool tells_time;
+    int64_t time_ns;           /* that its answer tells; 0: none */
     struct heap_node deadline; /* in rpc->deadlines */
     struct list tasks; /* its own, with the node: when the call ends, whoever
                           ends it, their `call` becomes NULL */
@@ -254,9 +259,21 @@ void call__set_deadline(struct call *call, int64_t deadline_ms);
 /* As if the handler had failed, from outside: on_gone, then this. */
 void call__end(struct call *call, enum v3_error error);
 void call__end_code(struct call *call, enum grpc_code code, const char *text);
-/* By the transport, before a call begins: false where it was failed, as it
- * wants a leader and there is none. */
-bool call__check_leader(struct call *call);
+/* What a call says of itself in metadata of our own, at == NULL where it does
+ * not; looked at by call__may_begin. */
+struct call_words {
+    struct slice cause; /* etched-cause */
+    struct slice told;  /* etched-told */
+};
+/* By the transport, before a call begins: false where it was failed, as this
+ * member is a learner, the call wants a leader and there is none, or its
+ * words can't be understood. */
+bool call__may_begin(struct call *call, const struct call_words *words);
+/* The time of the commit that the answer is of, where that is asked for. */
+static inline void call__tell_time(struct call *call, int64_t time_ns)
+{
+    call->time_ns = call->tells_time ? time_ns : 0;
+}
 void call__free_spare(struct rpc *rpc);
 /* A message could not be decoded (the note says why): gRPC's words. For a
  * message of a stream, too. */

@@ -223,6 +223,7 @@ void watch__watch(struct call *call, ProtobufCMessage *request)
     CHECK(request == NULL);
     stream->rpc = rpc;
     stream->call = call;
+    stream->tells_cause = call->tells_cause;
     list_init(&stream->parked);
     list_init(&stream->asking);
     map_u64_init_seeded(&stream->watches, prng_next(&rpc->watches->prng));

@@ -149,7 +149,8 @@ static struct watch *watch_new(struct watch_stream *stream,
         mem_alloc_zero(sizeof(*watch) + range->key.size + range->end.size);
     watch->stream = stream;
     watch->id = request->watch_id != 0 ? request->watch_id : next_id(stream);
-    watch->with_prev = request->prev_kv;
+    watch->kind = (uint8_t)((request->prev_kv ? TOLD_PREV : 0) |
+                            (stream->tells_cause ? TOLD_CAUSE : 0));
     watch->notify = request->progress_notify;
     watch->fragment = request->fragment;
     watch->watcher.on_event = watch__on_event;

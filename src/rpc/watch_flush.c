@@ -67,7 +67,7 @@ static void cut(struct watch *watch, bool within_revision)
 static bool begin_read(const struct watch *watch)
 {
     struct rpc *rpc = watch->stream->rpc;
-    if (!watch->with_prev || rpc->reading) {
+    if ((watch->kind & TOLD_PREV) == 0 || rpc->reading) {
         return false;
     }
     rpc__read_begin(rpc);
@@ -88,7 +88,7 @@ static bool is_too_long(const struct watch *watch, const struct record *record)
     struct rpc *rpc = watch->stream->rpc;
     bool begun = begin_read(watch);
     size_t bytes =
-        watch->told->bytes + told__event_bytes(rpc, record, watch->with_prev);
+        watch->told->bytes + told__event_bytes(rpc, record, watch->kind);
     end_read(watch, begun);
     return bytes + HEAD_BYTES_MAX >=
            rpc->shared->request_bytes_max + RPC_REQUEST_OVERHEAD_BYTES;
@@ -111,7 +111,7 @@ void watch__gather(struct watch *watch, const struct record *record)
 {
     struct rpc *rpc = watch->stream->rpc;
     bool begun = begin_read(watch);
-    watch->told = told__add(rpc, watch->told, record, watch->with_prev);
+    watch->told = told__add(rpc, watch->told, record, watch->kind);
     end_read(watch, begun);
     if (watch->told->bytes >= WATCH_RESPONSE_BYTES) {
         rpc->watches->full = true;

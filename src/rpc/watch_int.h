@@ -31,6 +31,9 @@
 
 /* ---- watch_told.c -------------------------------------------------------- */
 
+/* What is told beside the change itself: one bit each. */
+enum { TOLD_PREV = 1, TOLD_CAUSE = 2, TOLD_KINDS = 4 };
+
 /* The events of one response: a chain, newest first. Watches that were given
  * the same events have the same chain, so it is made, and encoded, once. */
 struct told {
@@ -39,7 +42,7 @@ struct told {
     struct told *before;
     struct told *next; /* what was made of this one last, if it still is */
     struct rev rev;    /* of the last event */
-    bool with_prev;
+    unsigned kind;
     size_t bytes;          /* of all events, encoded */
     struct refbuf *event;  /* the last one, as field 11 of a WatchResponse */
     struct refbuf *events; /* all; NULL: not made yet */
@@ -47,13 +50,13 @@ struct told {
 
 /* `before` (NULL: none) and then this record. The caller's reference to
  * `before` passes; one to the result is the caller's. Needs: the store can be
- * read, where `with_prev` is asked for. */
+ * read, where `kind` has TOLD_PREV. */
 struct told *told__add(struct rpc *rpc, struct told *before,
-                       const struct record *record, bool with_prev);
+                       const struct record *record, unsigned kind);
 struct told *told__ref(struct told *told);
 /* What this record would add to it. Needs: as told__add. */
 size_t told__event_bytes(struct rpc *rpc, const struct record *record,
-                         bool with_prev);
+                         unsigned kind);
 void told__unref(struct watching *watches, struct told *told);
 /* All events, encoded; the reference is the chain's. */
 struct refbuf *told__events(struct told *told);
@@ -79,8 +82,8 @@ struct watching {
     bool full;            /* a response is long enough to be sent */
     bool resumed;         /* there is history to be read again */
     bool of_history;      /* what is flushed was read from history */
-    struct told *first[2];
-    struct told_event event[2];
+    struct told *first[TOLD_KINDS];
+    struct told_event event[TOLD_KINDS];
     struct buf scratch;
     struct prng prng;
     revision header_at; /* of `header`; -1: none */
@@ -112,6 +115,7 @@ struct watch_stream {
     struct list asking;   /* in watching->asking */
     struct heap_node due; /* in watching->due */
     size_t owed;          /* of requests: not said consumed yet */
+    bool tells_cause;     /* with every event, and its time */
     bool congested;       /* on_drained will come */
     bool notifies;        /* some of its watches ask for notifications */
 };
@@ -124,7 +128,7 @@ struct watch {
     struct told *ready;
     struct told *told;
     revision compacted; /* it is over: out of the hub */
-    bool with_prev;
+    uint8_t kind;       /* of what it is told */
     bool notify;
     bool fragment;
     bool no_put;

@@ -41,7 +41,9 @@ void watching__free(struct rpc *rpc)
     struct watching *watches = rpc->watches;
     CHECK(list_is_empty(&watches->dirty) && list_is_empty(&watches->asking));
     CHECK(list_is_empty(&watches->fired));
-    CHECK(watches->first[false] == NULL && watches->first[true] == NULL);
+    for (size_t i = 0; i < TOLD_KINDS; i++) {
+        CHECK(watches->first[i] == NULL);
+    }
     told__forget(watches);
     heap_deinit(&watches->due);
     buf_deinit(&watches->scratch);

@@ -2,7 +2,7 @@
  * once: the event's bytes are shared by all chains that end in it, and a chain
  * by all watches that were given the same events since the last flush.
  *
- *            first[with_prev]         A and B watch a range, C one key of it
+ *            first[kind]              A and B watch a range, C one key of it
  *              |
  *   A, B --> event 7/0 <-- event 7/1 <-- told by A and B
  *   C -----> (7/1 alone: another chain, the same bytes)
@@ -55,14 +55,17 @@ static bool read_prev(struct rpc *rpc, const struct record *record,
 }
 
 static struct refbuf *encode(struct rpc *rpc, const struct record *record,
-                             bool with_prev)
+                             unsigned kind)
 {
     struct buf *out = &rpc->watches->scratch;
     struct record prev;
     char begin[1 + VARINT_BYTES_MAX];
-    bool has_prev = with_prev && read_prev(rpc, record, &prev);
+    bool has_prev = (kind & TOLD_PREV) != 0 && read_prev(rpc, record, &prev);
     buf_reset(out);
     txn_event(out, record, has_prev ? &prev : NULL);
+    if ((kind & TOLD_CAUSE) != 0) {
+        txn_event_cause(out, record);
+    }
     begin[0] = TAG_EVENTS;
     size_t size = 1 + put_varint(begin + 1, out->size);
     struct refbuf *bytes = refbuf_new(size + out->size);
@@ -77,26 +80,26 @@ static struct refbuf *encode(struct rpc *rpc, const struct record *record,
 
 /* The event's bytes; the reference is ours. */
 static struct refbuf *event_of(struct rpc *rpc, const struct record *record,
-                               bool with_prev)
+                               unsigned kind)
 {
-    struct told_event *kept = &rpc->watches->event[with_prev];
+    struct told_event *kept = &rpc->watches->event[kind];
     if (kept->bytes == NULL || !is_same(kept->rev, record->rev)) {
         refbuf_unref(kept->bytes);
-        kept->bytes = encode(rpc, record, with_prev);
+        kept->bytes = encode(rpc, record, kind);
         kept->rev = record->rev;
     }
     return kept->bytes;
 }
 
 size_t told__event_bytes(struct rpc *rpc, const struct record *record,
-                         bool with_prev)
+                         unsigned kind)
 {
-    return event_of(rpc, record, with_prev)->size;
+    return event_of(rpc, record, kind)->size;
 }
 
 void told__forget(struct watching *watches)
 {
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < TOLD_KINDS; i++) {
         refbuf_unref(watches->event[i].bytes);
         watches->event[i].bytes = NULL;
     }
@@ -106,9 +109,9 @@ void told__forget(struct watching *watches)
 
 /* Where the chain that goes on from `before` is found again. */
 static struct told **place_of(struct watching *watches, struct told *before,
-                              bool with_prev)
+                              unsigned kind)
 {
-    return before != NULL ? &before->next : &watches->first[with_prev];
+    return before != NULL ? &before->next : &watches->first[kind];
 }
 
 struct told *told__ref(struct told *told)
@@ -122,7 +125,7 @@ void told__unref(struct watching *watches, struct told *told)
 {
     while (told != NULL && --told->refs == 0) {
         struct told *before = told->before;
-        struct told **place = place_of(watches, before, told->with_prev);
+        struct told **place = place_of(watches, before, told->kind);
         CHECK(told->next == NULL);
         if (*place == told) {
             *place = NULL;
@@ -135,12 +138,12 @@ void told__unref(struct watching *watches, struct told *told)
 }
 
 struct told *told__add(struct rpc *rpc, struct told *before,
-                       const struct record *record, bool with_prev)
+                       const struct record *record, unsigned kind)
 {
     struct watching *watches = rpc->watches;
-    struct told **place = place_of(watches, before, with_prev);
+    struct told **place = place_of(watches, before, kind);
     CHECK(record->rev.main > 0);
-    CHECK(before == NULL || before->with_prev == with_prev);
+    CHECK(before == NULL || before->kind == kind);
     if (*place != NULL && is_same((*place)->rev, record->rev)) {
         struct told *told = told__ref(*place);
         told__unref(watches, before);
@@ -152,8 +155,8 @@ struct told *told__add(struct rpc *rpc, struct told *before,
         .count = before != NULL ? before->count + 1 : 1,
         .before = before,
         .rev = record->rev,
-        .with_prev = with_prev,
-        .event = refbuf_ref(event_of(rpc, record, with_prev)),
+        .kind = kind,
+        .event = refbuf_ref(event_of(rpc, record, kind)),
     };
     told->bytes = told->event->size + (before != NULL ? before->bytes : 0);
     *place = told;

@@ -5,8 +5,9 @@
 
 #include "base/plant.h"
 
-static bool end_key(struct txn *txn, struct slice key, enum mvcc_cause cause)
+static bool end_key(struct txn *txn, struct slice key)
 {
+    enum mvcc_cause cause = txn->by_recipe ? MVCC_RECIPE : MVCC_DELETE_RANGE;
     enum err err = mvcc_delete(txn->mvcc, MVCC_KEYS, key, cause, 0);
     if (err == ERR_OK)
         txn__set_lease(txn, key, 0);
@@ -31,7 +32,7 @@ static enum err delete_single(struct txn *txn, struct slice key, bool with_prev,
     struct buf prev = {0};
     enum err err = with_prev ? put_prev(txn, key, &prev) : ERR_OK;
     if (err == ERR_OK)
-        *deleted = end_key(txn, key, MVCC_DELETE_RANGE);
+        *deleted = end_key(txn, key);
     if (err == ERR_OK && out != NULL) {
         pb_put_u64(out, FIELD_DELETE_DELETED, *deleted);
         buf_append_slice(out, buf_slice(&prev));
@@ -61,7 +62,7 @@ static enum err delete_many(struct txn *txn, struct slice from,
             err = put_prev(txn, key, out);
         CHECK(err != ERR_NOT_FOUND);
         if (err == ERR_OK)
-            *deleted += end_key(txn, key, MVCC_DELETE_RANGE);
+            *deleted += end_key(txn, key);
     }
     CHECK(err != ERR_END || *deleted == count);
     return err == ERR_END ? ERR_OK : err;
@@ -101,6 +102,7 @@ enum err txn_delete_range(struct txn *txn,
     }
     *commit = mvcc_commit(txn->mvcc);
     CHECK((*commit != NULL) == (deleted > 0));
+    answer->count.deletes = 1;
     if (*commit != NULL)
         answer->revision = (*commit)->main;
     txn__bound_answer(answer);

@@ -13,7 +13,13 @@ enum kv_field {
     KV_LEASE = 6,
 };
 
-enum event_field { EVENT_TYPE = 1, EVENT_KV = 2, EVENT_PREV = 3 };
+enum event_field {
+    EVENT_TYPE = 1,
+    EVENT_KV = 2,
+    EVENT_PREV = 3,
+    EVENT_CAUSE = 100,
+    EVENT_TIME = 101,
+};
 
 static inline size_t varint_bytes(uint64_t v)
 {
@@ -138,6 +144,12 @@ void txn_event(struct buf *out, const struct record *record,
     txn_put_key_value(out, EVENT_KV, record);
     if (prev != NULL)
         txn_put_key_value(out, EVENT_PREV, prev);
+}
+
+void txn_event_cause(struct buf *out, const struct record *record)
+{
+    pb_put_bytes(out, EVENT_CAUSE, slice_str(mvcc_cause_text(record->cause)));
+    pb_put_i64(out, EVENT_TIME, record->time_ns);
 }
 
 /* ---- parts of responses -------------------------------------------------- */

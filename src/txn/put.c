@@ -57,7 +57,7 @@ void txn__put_apply(struct txn *txn, const Etcdserverpb__PutRequest *request,
     static const struct record none;
     struct mvcc_put put = {
         .table = MVCC_KEYS,
-        .cause = MVCC_PUT,
+        .cause = txn->by_recipe ? MVCC_RECIPE : MVCC_PUT,
         .key = message_bytes(request->key),
         .value = message_bytes(request->value),
         .lease = request->lease,
@@ -104,5 +104,6 @@ enum err txn_put(struct txn *txn, const Etcdserverpb__PutRequest *request,
     *commit = mvcc_commit(txn->mvcc);
     CHECK(*commit != NULL && (*commit)->count == 1);
     answer->revision = (*commit)->main;
+    answer->count.puts = 1;
     return ERR_OK;
 }

@@ -15,6 +15,7 @@ struct run {
     bool wanted;      /* an answer */
     bool too_large;   /* the answer was, and is given up */
     struct buf *body; /* of it */
+    struct txn_count *count;
 };
 
 enum op {
@@ -27,7 +28,10 @@ enum op {
 static void run_init(struct run *run, struct txn *txn,
                      struct mvcc_reader *reader, struct txn_answer *answer)
 {
-    *run = (struct run){.txn = txn, .reader = reader, .body = &answer->body};
+    *run = (struct run){.txn = txn,
+                        .reader = reader,
+                        .body = &answer->body,
+                        .count = &answer->count};
     txn__path_init(&run->path);
     mvcc_reader_revisions(reader, &run->before, &run->first);
     if (run->first == 0)
@@ -132,6 +136,7 @@ static enum err run_range(struct run *run,
     struct range_plan plan;
     size_t size = run->body->size;
     size_t room = TXN_ANSWER_BYTES_MAX > size ? TXN_ANSWER_BYTES_MAX - size : 0;
+    run->count->ranges++;
     if (!run->wanted)
         return ERR_OK;
     txn__plan(&plan, request,
@@ -156,6 +161,7 @@ static enum err run_put(struct run *run,
     }
     txn__put_apply(run->txn, request, has_prev ? &prev : NULL);
     run->changed = true;
+    run->count->puts++;
     if (run->wanted) {
         txn__put_header(run->body, revision_now(run));
         if (has_prev && request->prev_kv)
@@ -175,6 +181,7 @@ static enum err run_delete(struct run *run,
     enum err err = txn__delete_apply(run->txn, request,
                                      run->wanted ? &body : NULL, &deleted);
     run->changed |= deleted > 0;
+    run->count->deletes++;
     if (run->wanted) {
         txn__put_header(run->body, revision_now(run));
         buf_append_slice(run->body, buf_slice(&body));

@@ -6,7 +6,8 @@
  * their own, with the revision alone, as etcd's.
  *
  * A write is one commit. Nothing v2 knows of is in it: every record is a
- * change of its own (no MVCC_PART), its cause MVCC_PUT or MVCC_DELETE_RANGE.
+ * change of its own (no MVCC_PART), its cause MVCC_PUT or MVCC_DELETE_RANGE;
+ * of a recipe's write, MVCC_RECIPE.
  * A txn sees what it has done so far; each key is put at most once (checked
  * before it was proposed).
  *
@@ -25,14 +26,24 @@
 /* No answer that is made in one piece is longer; txn_scan's may be. */
 enum { TXN_ANSWER_BYTES_MAX = 256 << 20 };
 
+/* Operations that were done, as etcd's metrics count them: a DeleteRange is
+ * one, however many keys it takes along. */
+struct txn_count {
+    uint64_t ranges;
+    uint64_t puts;
+    uint64_t deletes;
+};
+
 /* What came of a request. */
 struct txn_answer {
     /* Nothing was done, save with V3_REQUEST_TOO_LARGE: the answer (to a txn
      * with ranges, or a DeleteRange with prev_kv) is too long to be given; what
      * was to be written is. */
     enum v3_error error;
-    revision revision; /* of the response's header */
-    struct buf body;   /* the response without its header */
+    revision revision;      /* of the response's header */
+    int64_t time_ns;        /* of the newest commit then; 0: not set */
+    struct txn_count count; /* of a write or a txn */
+    struct buf body;        /* the response without its header */
 };
 void txn_answer_deinit(struct txn_answer *answer);
 
@@ -59,6 +70,7 @@ struct txn {
     struct mvcc *mvcc;
     struct mvcc_reader *reader; /* the writer's; mvcc_read_begin was called */
     struct lease_table *leases;
+    bool by_recipe; /* what is written now */
 };
 
 /* Each applies a request that was checked, at `time_ns`. `answer` is zero
@@ -133,6 +145,8 @@ size_t txn_key_value_bytes(const struct record *record);
  * not NULL, as the content of a message of its own. */
 void txn_event(struct buf *out, const struct record *record,
                const struct record *prev);
+/* Behind it: what made the change, and when. */
+void txn_event_cause(struct buf *out, const struct record *record);
 
 /* What a range is of: [key, end) as mvcc_walk has it. */
 void txn_bounds(struct slice key, struct slice range_end, struct slice *from,

@@ -152,6 +152,16 @@ def put_and_range(s):
 
 
 @step
+def large_values(s):
+    """Up to what a request may be, what is refused for it, and what gRPC
+    itself refuses."""
+    for size in (1200000, 1572820, 1572864, 2097100, 2097152):
+        s.ask("/v3/kv/put", {"key": b64("large"), "value": b64("x" * size)})
+    s.ask("/v3/kv/range", {"key": b64("large"), "keys_only": True})
+    s.ask("/v3/kv/deleterange", {"key": b64("large")})
+
+
+@step
 def names_of_fields(s):
     """In camelCase, too; null is nothing."""
     s.ask("/v3/kv/range", {"key": b64("a"), "rangeEnd": b64("z")})

@@ -205,7 +205,8 @@ static struct txn begin_txn(void)
 {
     mvcc_read_begin(world.reader);
     world.now_ns += 1000;
-    return (struct txn){world.mvcc, world.reader, world.leases};
+    return (struct txn){
+        .mvcc = world.mvcc, .reader = world.reader, .leases = world.leases};
 }
 
 static void end_txn(struct txn_answer *answer)

@@ -79,12 +79,18 @@ static enum err send_once(const struct cluster *cluster,
     struct http_client_request http = {
         .method = request->method,
         .url = url,
-        .headers = request->is_json ? json : form,
-        .header_count = request->has_body ? 1 : 0,
+        .headers = request->headers   ? request->headers
+                   : request->is_json ? json
+                                      : form,
+        .header_count = request->headers    ? request->header_count
+                        : request->has_body ? 1
+                                            : 0,
         .body = request->body,
         .has_body = request->has_body,
         .header_timeout_ms = request->is_wait ? 0 : cluster->timeout_ms,
         .deadline_ms = request->is_wait ? 0 : cluster->deadline_ms,
+        .on_body = request->on_body,
+        .context = request->context,
     };
 
     print_curl(cluster, request, url);

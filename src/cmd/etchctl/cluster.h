@@ -33,7 +33,11 @@ struct cluster_request {
     const char *path; /* with its query */
     struct slice body;
     bool has_body;
-    bool is_json; /* the body; else a form */
+    bool is_json;               /* the body; else a form */
+    const char *const *headers; /* in place of the body's; NULL: none */
+    size_t header_count;
+    http_client_on_body on_body; /* NULL: gathered in the response */
+    void *context;               /* of on_body */
     /* Not sent to a second endpoint: the first may have done it. */
     bool is_one_shot;
     bool is_wait; /* a watch: neither time-out applies */

@@ -71,5 +71,6 @@ extern const struct command command_user;
 extern const struct command command_role;
 extern const struct command command_backup;
 extern const struct command command_import;
+extern const struct command command_recipe;
 
 #endif

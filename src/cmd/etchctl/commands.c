@@ -4,16 +4,13 @@
 #include <string.h>
 
 const struct command *const commands[] = {
-    &command_get,       &command_set,
-    &command_mk,        &command_update,
-    &command_rm,        &command_ls,
-    &command_mkdir,     &command_setdir,
-    &command_updatedir, &command_rmdir,
-    &command_watch,     &command_exec_watch,
-    &command_member,    &command_cluster_health,
-    &command_auth,      &command_user,
-    &command_role,      &command_backup,
-    &command_import,    NULL,
+    &command_get,    &command_set,    &command_mk,
+    &command_update, &command_rm,     &command_ls,
+    &command_mkdir,  &command_setdir, &command_updatedir,
+    &command_rmdir,  &command_watch,  &command_exec_watch,
+    &command_recipe, &command_member, &command_cluster_health,
+    &command_auth,   &command_user,   &command_role,
+    &command_backup, &command_import, NULL,
 };
 
 const struct flag_spec global_flags[] = {

@@ -86,6 +86,9 @@ void v3_help_program(const struct v3 *v3, struct buf *out)
         "  ETCDCTL_API: 3 for the commands above, 2 for those of the v2 API.\n"
         "  ETCDCTL_ENDPOINTS, ETCDCTL_WRITE_OUT, ...: what the global flags of "
         "these\n  names say, where they aren't given.\n"
+        "\nRecipes\n"
+        "  'recipe apply', 'recipe list', ...: the same with both versions; see\n"
+        "  '%s recipe help'.\n"
         "\nExit codes\n"
         "  0 done, 1 the server says no, 2 no connection, 3 bad input,\n"
         "  4 no such format or option, 5 interrupted, 128 bad arguments\n"
@@ -94,7 +97,7 @@ void v3_help_program(const struct v3 *v3, struct buf *out)
         "  %s get greeting\n"
         "  %s watch --prefix /config\n"
         "\n'%s help <command>' says more of one.\n",
-        v3->program, v3->program, v3->program, v3->program);
+        v3->program, v3->program, v3->program, v3->program, v3->program);
 }
 
 void v3_help_command(const struct v3 *v3, struct buf *out)

@@ -130,6 +130,44 @@ static void a_change_that_would_leave_no_quorum(void **state)
     api_cluster_story(cluster, follower, "PUT /v2/keys/a", "value=1", 201, "*");
 }
 
+/* As in etcd, with --strict-reconfig-check: those that were added and never
+ * started count as members that are missing. */
+static void a_change_while_too_few_were_started(void **state)
+{
+    struct api_cluster *cluster = *state;
+    const char *refused = "{\"message\":\"etcdserver: re-configuration failed "
+                          "due to not enough started members\"}";
+    char request[64];
+    char added[2][17];
+    size_t follower = api_cluster_follower(cluster);
+    struct api_shared *shared = &cluster->members[follower].world.shared;
+    shared->strict_reconfig = true;
+    for (int i = 0; i < 2; i++) {
+        char body[64];
+        (void)snprintf(body, sizeof(body), "{\"peerURLs\":[\"http://n%d:1\"]}",
+                       i);
+        struct reply reply = api_cluster_ask(
+            cluster, follower, "POST /v2/members", TYPE_JSON, body);
+        assert_int_equal(reply.status, 201);
+        const char *id = strstr(reply.body.at, "\"id\":\"");
+        assert_non_null(id);
+        (void)snprintf(added[i], sizeof(added[i]), "%.*s",
+                       (int)strcspn(id + 6, "\""), id + 6);
+        api_cluster_settle(cluster);
+    }
+    api_cluster_story(cluster, follower, "POST /v2/members",
+                      "{\"peerURLs\":[\"http://n2:1\"]}", 503, refused);
+    (void)snprintf(request, sizeof(request), "DELETE /v2/members/%llx",
+                   (unsigned long long)cluster_id(follower));
+    api_cluster_story(cluster, follower, request, NULL, 503, refused);
+    /* One of them can go again. */
+    (void)snprintf(request, sizeof(request), "DELETE /v2/members/%s", added[0]);
+    api_cluster_story(cluster, follower, request, NULL, 204, "");
+    shared->strict_reconfig = false;
+    api_cluster_story(cluster, follower, "POST /v2/members",
+                      "{\"peerURLs\":[\"http://n2:1\"]}", 201, "*");
+}
+
 static void changes_without_a_leader(void **state)
 {
     struct api_cluster *cluster = *state;
@@ -654,6 +692,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORY(members_are_changed_through_a_follower),
         STORY(a_change_that_would_leave_no_quorum),
+        STORY(a_change_while_too_few_were_started),
         STORY(changes_without_a_leader),
         STORY(a_change_that_does_not_come_to_its_end),
         STORY(who_leads),

@@ -264,6 +264,24 @@ static void a_large_value_comes_back_whole(void **state)
     buf_deinit(&form);
 }
 
+/* Where the wire takes more, for another API's sake. */
+static void a_body_has_a_bound_of_its_own(void **state)
+{
+    struct world *world = *state;
+    world->shared.body_bytes_max = 100;
+    struct buf form = {0};
+    buf_append_str(&form, "value=");
+    memset(buf_extend(&form, 94), 'x', 94);
+    buf_append_char(&form, '\0');
+    story_status(world, "PUT /v2/keys/a", form.at, 201);
+    form.size--;
+    buf_append(&form, "y", 2);
+    story(world, "PUT /v2/keys/a", form.at, 413,
+          "413 Request Entity Too Large*");
+    story(world, "PUT /v2/keys/a", "value=1", 200, "*");
+    buf_deinit(&form);
+}
+
 static void writes_are_answered_after_a_restart(void **state)
 {
     struct world *world = *state;
@@ -315,6 +333,7 @@ int main(void)
         STORY(no_value_on_success),
         STORY(values_are_bytes),
         STORY(a_large_value_comes_back_whole),
+        STORY(a_body_has_a_bound_of_its_own),
         STORY(writes_are_answered_after_a_restart),
         STORY(pipelined_requests_are_answered_in_order),
     };

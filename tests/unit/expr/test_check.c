@@ -442,6 +442,76 @@ static void constants_do_not_make_compiling_long(void **state)
     arena_deinit(&arena);
 }
 
+/* ---- patterns ----------------------------------------------------------- */
+
+/* One that is known can be held against PCRE2 before anything is evaluated. */
+static void a_pattern_that_is_none_is_refused(void **state)
+{
+    (void)state;
+    static const struct question table[] = {
+        {"host.matches('(')", "refused: column 14: matches: bad pattern, at "
+                              "byte 1: missing closing parenthesis"},
+        {"count == 7 && host.matches('[z-a]')",
+         "refused: column 28: matches: bad pattern, at byte 3: range out of "
+         "order in character class"},
+        {"matches(host, '*')",
+         "refused: column 15: matches: bad pattern, at byte 0: quantifier does "
+         "not follow a repeatable item"},
+        {"host.matches('a' + '(')",
+         "refused: column 14: matches: bad pattern, at byte 2: missing closing "
+         "parenthesis"},
+        {"true || host.matches('a)')",
+         "refused: column 22: matches: bad pattern, at byte 1: unmatched "
+         "closing parenthesis"},
+        {"host.matches(r'\\C')",
+         "refused: column 14: matches: bad pattern, at byte 2: using \\C is "
+         "disabled by the application"},
+        /* What isn't known yet is left to the evaluation. */
+        {"host.matches('(' + host)", "error: matches: bad pattern, at byte 7: "
+                                     "missing closing parenthesis"},
+        {"host.matches(ready ? '(' : 'w')",
+         "error: matches: bad pattern, at byte 1: missing closing parenthesis"},
+        {"['('].all(p, host.matches(p))",
+         "error: matches: bad pattern, at byte 1: missing closing parenthesis"},
+        {"host.matches('^web-[0-9]+$')", "true"},
+        {"host.matches('')", "true"},
+    };
+    ASK_ALL(table);
+}
+
+/* A template has the place in the text of its hole. */
+static void a_pattern_in_a_template_is_looked_at_too(void **state)
+{
+    (void)state;
+    static const struct question table[] = {
+        {"{{host.matches('w')}}", "true"},
+        {"is {{host.matches('(')}}",
+         "refused: column 19: matches: bad pattern, at byte 1: missing closing "
+         "parenthesis"},
+    };
+    ASK_ALL_TEMPLATES(table);
+}
+
+/* Each look costs some of the budget for constants; without any left, what is
+ * wrong is said by the evaluation, as ever. */
+static void looking_at_patterns_has_an_end(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct expr *expr;
+    arena_init(&arena, 0);
+    struct buf text = {0};
+    buf_append_str(&text, "[host.matches('a{1,900}b{1,900}c{1,900}')");
+    for (int i = 1; i < 1500; i++)
+        buf_append_str(&text, ",host.matches('a{1,900}b{1,900}c{1,900}')");
+    buf_append_str(&text, ",host.matches('(')]");
+    assert_int_equal(
+        expr_compile(&arena, buf_slice(&text), &ask_names, &expr, NULL),
+        ERR_OK);
+    buf_deinit(&text);
+    arena_deinit(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -460,6 +530,9 @@ int main(void)
         cmocka_unit_test(constant_parts_are_computed_once),
         cmocka_unit_test(what_would_be_an_error_is_left_to_the_evaluation),
         cmocka_unit_test(constants_do_not_make_compiling_long),
+        cmocka_unit_test(a_pattern_that_is_none_is_refused),
+        cmocka_unit_test(a_pattern_in_a_template_is_looked_at_too),
+        cmocka_unit_test(looking_at_patterns_has_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

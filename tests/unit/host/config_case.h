@@ -140,6 +140,7 @@ static void describe_member(struct description *to, const struct config *c)
     add_number(to, "batch_interval", c->backend_batch_interval_ms);
     add_number(to, "batch_limit", c->backend_batch_limit);
     add_number(to, "max_txn_ops", c->max_txn_ops);
+    add_number(to, "max_learners", c->max_learners);
     add_number(to, "max_streams", c->max_concurrent_streams);
     add_number(to, "ping_min", c->grpc_keepalive_min_time_ns);
     add_number(to, "ping_interval", c->grpc_keepalive_interval_ns);
@@ -201,6 +202,11 @@ static void describe_rest(struct description *to, const struct config *c)
     add_number(to, "max_connections", c->max_connections);
     add_number(to, "io_threads", c->io_threads);
     add_number(to, "recipes", c->recipes);
+    add_list(to, "recipes_at", &c->recipes_endpoints);
+    add_list(to, "recipes_exec", &c->recipes_exec_allow);
+    add_number(to, "recipes_local", c->recipes_allow_local);
+    add_text(to, "recipes_key", c->recipes_secret_key_file);
+    add_number(to, "recipes_ttl", c->recipes_lease_ttl_ns);
 }
 
 static void describe(struct description *to, const struct config *config)

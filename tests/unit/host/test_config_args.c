@@ -265,6 +265,7 @@ static void flags_of_2_and_3_work(void **state)
          .wanted = ""},
         {.args = "--max-txn-ops 500 --grpc-keepalive-min-time 1s",
          .wanted = "max_txn_ops=500 ping_min=1000000000"},
+        {.args = "--experimental-max-learners 3", .wanted = "max_learners=3"},
         {.args = "--enable-pprof --enable-pprof --metrics extensive",
          .wanted = "! --metrics" NO_EFFECT " ! --enable-pprof" NO_EFFECT},
         {.args = "--experimental-corrupt-check-time 1h",
@@ -407,6 +408,63 @@ static void bad_values_are_named(void **state)
     assert_int_equal(COUNT_FAILURES(cases), 0);
 }
 
+static void recipes_have_flags(void **state)
+{
+    (void)state;
+    static const struct config_case cases[] = {
+        {.args = "--recipes=false", .wanted = "recipes=0"},
+        {.args = "--recipes-endpoints a:1,b:2", .wanted = "recipes_at=a:1,b:2"},
+        {.args = "--endpoints a:1", .wanted = "recipes_at=a:1"},
+        {.args = "--recipes-allow-local --recipes-secret-key-file /k",
+         .wanted = "recipes_local=1 recipes_key=/k"},
+        {.args = "--recipes-lease-ttl 3s", .wanted = "recipes_ttl=3000000000"},
+        /* The one list that several flags add up to, here alone. */
+        {.args = "--recipes-exec-allow /a --recipes-exec-allow=/b,/c",
+         .wanted = "recipes_exec=/a,/b,/c"},
+        {.args = "--recipes-exec-allow /a",
+         .env = "ETCD_RECIPES_EXEC_ALLOW=/b",
+         .wanted = "recipes_exec=/a"},
+        {.args = "--recipes-exec-allow '' --recipes-exec-allow /a",
+         .wanted = "recipes_exec=/a"},
+        {.env = "ETCHED_RECIPES_EXEC_ALLOW=/b,/c",
+         .wanted = "recipes_exec=/b,/c"},
+        {.args = "--cors a --cors b", .wanted = "cors=b"},
+        {.args = "--recipes-lease-ttl 1s",
+         .wanted = "INVALID: --recipes-lease-ttl: \"1s\" is not between 2s "
+                   "and 3600s"},
+        {.args = "--recipes-lease-ttl 2h",
+         .wanted = "INVALID: --recipes-lease-ttl: \"2h\" is not between 2s "
+                   "and 3600s"},
+        {.args = "--recipes-exec-allow sh",
+         .wanted = "INVALID: --recipes-exec-allow: \"sh\" is not a whole "
+                   "path, such as /usr/local/bin/page"},
+    };
+    assert_int_equal(COUNT_FAILURES(cases), 0);
+}
+
+/* `etched recipes`: what is given counts, from wherever; else its own. */
+static void a_worker_listens_elsewhere(void **state)
+{
+    (void)state;
+    char *env[] = {"ETCD_NAME=from-env", NULL};
+    char *argv[] = {"etched", "--endpoints=a:1", "--listen-client-urls",
+                    "http://127.0.0.1:1", NULL};
+    struct config config;
+    struct config_input input = {.argc = 2, .argv = argv, .is_worker = true};
+    assert_int_equal(config_load(&config, &input), ERR_OK);
+    assert_string_equal(config.listen_client_urls.at[0].text,
+                        CONFIG_WORKER_URL);
+    assert_string_equal(config.name, CONFIG_WORKER_NAME);
+    config_deinit(&config);
+    input.argc = 4;
+    input.env = env;
+    assert_int_equal(config_load(&config, &input), ERR_OK);
+    assert_string_equal(config.listen_client_urls.at[0].text,
+                        "http://127.0.0.1:1");
+    assert_string_equal(config.name, "from-env");
+    config_deinit(&config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -419,6 +477,8 @@ int main(void)
         cmocka_unit_test(help_and_version_win_over_what_follows),
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(bad_values_are_named),
+        cmocka_unit_test(recipes_have_flags),
+        cmocka_unit_test(a_worker_listens_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

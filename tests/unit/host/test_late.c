@@ -10,6 +10,7 @@
 
 #include "host/http_client.h"
 #include "host/late.h"
+#include "host/recipes_feed.h"
 #include "host/sha256.h"
 
 static bool is_mapped(const char *library)
@@ -31,6 +32,7 @@ static void test_is_not_there_before(void **state)
     (void)state;
     assert_false(is_mapped("libcurl.so"));
     assert_false(is_mapped("libcrypto.so"));
+    assert_false(is_mapped("libxml2.so"));
 }
 
 static void test_a_hash_brings_its_library(void **state)
@@ -53,6 +55,22 @@ static void test_a_client_brings_its_library(void **state)
     http_client_close(client);
 }
 
+static void test_a_feed_brings_its_library(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct value items;
+    arena_init(&arena, 0);
+    assert_false(is_mapped("libxml2.so"));
+    assert_int_equal(
+        recipes_feed_items(&arena, SLICE("{\"items\":[]}"), &items), ERR_OK);
+    assert_false(is_mapped("libxml2.so")); /* JSON needs none */
+    assert_int_equal(recipes_feed_items(&arena, SLICE("<rss/>"), &items),
+                     ERR_OK);
+    assert_true(is_mapped("libxml2.so"));
+    arena_deinit(&arena);
+}
+
 static void test_twice_is_once(void **state)
 {
     (void)state;
@@ -68,6 +86,7 @@ int main(void)
         cmocka_unit_test(test_is_not_there_before),
         cmocka_unit_test(test_a_hash_brings_its_library),
         cmocka_unit_test(test_a_client_brings_its_library),
+        cmocka_unit_test(test_a_feed_brings_its_library),
         cmocka_unit_test(test_twice_is_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

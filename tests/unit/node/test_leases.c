@@ -240,6 +240,8 @@ static void a_revoked_lease_takes_its_keys_along_at_once(void **state)
     assert_int_equal(lease_metas(), 0);
     bad(ask_revoke(77), V3_LEASE_NOT_FOUND);
     assert_int_equal(counters().leases_revoked, 1);
+    assert_int_equal(counters().deletes, 2);
+    assert_int_equal(counters().txns, 1);
 }
 
 static void a_lease_without_keys_changes_nothing(void **state)
@@ -471,6 +473,31 @@ static void puts_pass_between_the_ends_of_many(void **state)
                   NODE_EXPIRE_MAX, longest_ms);
 }
 
+/* Where an entry takes long to come back, more go into one. */
+static void a_slow_log_ends_more_at_once(void **state)
+{
+    (void)state;
+    enum { MAX = NODE_EXPIRE_MAX, COUNT = 12 * MAX };
+    const struct {
+        int64_t took_ns;
+        size_t ended;
+    } rounds[] = {
+        {0, MAX},           {3999999, MAX},    {4000000, 2 * MAX},
+        {7000000, 3 * MAX}, {SECOND, 4 * MAX}, {0, MAX},
+    };
+    size_t left = COUNT;
+    grant_many(COUNT);
+    SLEEP(60 * SECOND);
+    for (size_t i = 0; i < sizeof rounds / sizeof *rounds; i++) {
+        world.node->expiry_took_ns = rounds[i].took_ns;
+        assert_int_equal(node_run(world.node), ERR_OK);
+        left -= rounds[i].ended;
+        assert_int_equal(lease_count(node_leases(world.node)), left);
+        assert_int_equal(world.node->expiry_took_ns, 0);
+    }
+    assert_int_equal(left, 0);
+}
+
 /* A lease is ended whole; beyond it, keys count as leases do. */
 static void those_with_many_keys_end_few_at_a_time(void **state)
 {
@@ -514,6 +541,7 @@ int main(void)
         STORY(what_ended_while_it_was_down_ends_at_once),
         STORY(crashes_change_no_end),
         STORY(puts_pass_between_the_ends_of_many),
+        STORY(a_slow_log_ends_more_at_once),
         STORY(those_with_many_keys_end_few_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

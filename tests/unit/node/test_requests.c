@@ -114,7 +114,10 @@ static void a_delete_tells_how_many(void **state)
     assert_int_equal(answer->revision, 5);
     RECORD("a", "none");
     RECORD("c", "1 [4,4] v1 put");
+    /* A deletion is one, however many keys it finds. */
     assert_int_equal(counters().deletes, 2);
+    assert_int_equal(counters().puts, 3);
+    assert_int_equal(counters().txns, 0);
 }
 
 /* Field 2 says which branch was taken. */
@@ -179,6 +182,29 @@ static void a_compaction_is_told_what_came_of_it(void **state)
     bad(ask_compact(7), V3_FUTURE_REV);
     good(ask_compact(6));
     assert_int_equal(counters().compactions, 2);
+}
+
+/* Which changes nothing; also after a restart it was done. */
+static void nothing_can_be_compacted_once(void **state)
+{
+    (void)state;
+    bad(ask_compact(-1), V3_COMPACTED);
+    assert_int_equal(good(ask_compact(0))->revision, 1);
+    bad(ask_compact(0), V3_COMPACTED);
+    node_harness_restart(&world);
+    bad(ask_compact(0), V3_COMPACTED);
+    assert_int_equal(counters().compactions, 0);
+    good(ask_compact(1));
+    bad(ask_compact(0), V3_COMPACTED);
+}
+
+/* And not after a real one. */
+static void nothing_is_compacted_before_all_else(void **state)
+{
+    (void)state;
+    good(ask_put("a", "1", 0));
+    good(ask_compact(2));
+    bad(ask_compact(0), V3_COMPACTED);
 }
 
 /* ---- alarms -------------------------------------------------------------- */
@@ -417,6 +443,8 @@ int main(void)
         STORY(a_batch_is_answered_in_its_order),
         STORY(what_was_answered_is_there_after_a_crash),
         STORY(a_compaction_is_told_what_came_of_it),
+        STORY(nothing_can_be_compacted_once),
+        STORY(nothing_is_compacted_before_all_else),
         STORY(an_alarm_is_raised_and_ended),
         STORY(alarms_are_kept),
         STORY(there_are_not_too_many_alarms),

@@ -267,6 +267,25 @@ static void requests_are_carried_as_they_are(void **state)
     }
 }
 
+/* With an origin behind it or not. */
+static void whose_it_is_is_carried(void **state)
+{
+    (void)state;
+    struct command in = {
+        .type = COMMAND_TXN, .by_recipe = true, .message = SLICE("a txn")};
+    struct command out = again(&in);
+    assert_true(out.by_recipe);
+    assert_slice(out.message, "a txn");
+    in.from = 0xa2;
+    in.number = 300;
+    out = again(&in);
+    assert_true(out.by_recipe);
+    assert_slice(out.message, "a txn");
+    assert_int_equal(out.number, 300);
+    in.by_recipe = false;
+    assert_false(again(&in).by_recipe);
+}
+
 static void a_request_may_be_long(void **state)
 {
     (void)state;
@@ -401,6 +420,7 @@ int main(void)
         STORY(what_is_not_set_of_a_cluster_stays_so),
         STORY(changes_of_membership_and_transfers_too),
         STORY(requests_are_carried_as_they_are),
+        STORY(whose_it_is_is_carried),
         STORY(a_request_may_be_long),
         STORY(leases_that_are_kept_alive_keep_their_order),
         STORY(an_origin_is_appended),

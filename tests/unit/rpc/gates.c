@@ -261,6 +261,7 @@ static void set_shared(struct gate *gate)
         .clock = &member->clock,
         .name = "gate",
         .quota_bytes = 1 << 30,
+        .strict_reconfig = true,
         .key_bytes_max = LIMIT_KEY_BYTES_MAX,
         .watchers_max = 10000,
         .kv_stat = kv_stat,
@@ -269,7 +270,6 @@ static void set_shared(struct gate *gate)
         .api = &gate->api,
         .request_bytes_max = 1572864,
         .txn_ops_max = 128,
-        .strict_reconfig = true,
         .watch_progress_ms = 600000,
         .submit_work = submit_work,
         .snapshot = snapshot,
@@ -324,6 +324,12 @@ struct gates *gates_new(size_t count, size_t more)
     (void)gates_leader(gates);
     gates_run(gates, 300);
     return gates;
+}
+
+void gates_open(struct gates *gates, size_t number)
+{
+    CHECK(gates->gates[number].rpc == NULL);
+    open_gate(&gates->gates[number]);
 }
 
 void gates_free(struct gates *gates)

@@ -77,6 +77,8 @@ struct ask {
 /* `count` members that are up and have a leader, and `more` that aren't. */
 struct gates *gates_new(size_t count, size_t more);
 void gates_free(struct gates *gates);
+/* Brings up one of those that weren't. */
+void gates_open(struct gates *gates, size_t number);
 /* Time goes on, by a millisecond at once. */
 void gates_run(struct gates *gates, int64_t ms);
 /* By its own clock. */

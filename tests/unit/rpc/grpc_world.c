@@ -40,6 +40,7 @@ static void on_commits(void *context, struct mvcc_commit *const *commits,
                        size_t count)
 {
     struct grpc_world *world = context;
+    world->inner_commits(&world->world, commits, count);
     for (size_t i = 0; i < count && world->watching; i++) {
         CHECK_LT(world->commit_count, 256);
         world->commits[world->commit_count++] = mvcc_commit_ref(commits[i]);
@@ -281,6 +282,7 @@ struct grpc_world *grpc_world_new(uint64_t seed)
     world_init(&world->world, seed);
     list_init(&world->lines);
     world->answers_end = &world->answers;
+    world->inner_commits = world->world.config.on_commits;
     world->world.config.on_commits = on_commits;
     world_open(&world->world);
     world->shared = (struct rpc_shared){

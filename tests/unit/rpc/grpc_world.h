@@ -21,7 +21,7 @@
 #include "support/node_world.h"
 
 struct grpc_world {
-    struct world world; /* its node; its api has nothing to do */
+    struct world world; /* its node, and v2 beside it */
     struct rpc_shared shared;
     struct rpc *rpc;
     struct list lines;
@@ -30,6 +30,8 @@ struct grpc_world {
     struct rpc_work *works; /* that nobody has begun */
     struct mvcc_commit *commits[256];
     size_t commit_count;
+    void (*inner_commits)(void *context, struct mvcc_commit *const *commits,
+                          size_t count); /* v2's */
     bool watching;
     bool holds_answers; /* they wait */
 };

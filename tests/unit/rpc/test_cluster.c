@@ -95,15 +95,20 @@ static void a_learner_is_added_and_only_one(void **state)
           "{\"peerURLs\":[\"http://c:1\"],\"isLearner\":true}", 200, "{*}");
 }
 
-static void a_voter_shows_as_one(void **state)
+static void a_voter_is_a_learner_at_first(void **state)
 {
     (void)state;
     open_cluster(1);
-    /* The second one votes only when it is up to date; to v3 it's a member. */
+    /* The second one votes only when it is up to date. As long as it hasn't
+     * begun to be, it is listed as what it was added as. */
     story("/v3/cluster/member/add", "{\"peerURLs\":[\"https://a:1\"]}", 200,
           "{" HEAD ",\"member\":{\"ID\":\"*\",\"peerURLs\":"
           "[\"https://a:1\"]},\"members\":[*]}");
-    assert_null(strstr(gate_last().at, "isLearner"));
+    story("/v3/cluster/member/list", "{}", 200,
+          "{" HEAD ",\"members\":[*\"https://a:1\"]}*]}");
+    /* It isn't one of those that are counted as such. */
+    story("/v3/cluster/member/add",
+          "{\"peerURLs\":[\"http://b:1\"],\"isLearner\":true}", 200, "{*}");
 }
 
 static void addresses_must_be_a_members(void **state)
@@ -154,6 +159,79 @@ static void an_address_belongs_to_one_member(void **state)
     snprintf(body, sizeof(body), "{\"ID\":161,\"peerURLs\":[\"http://a:1\"]}");
     story("/v3/cluster/member/update", body, 400,
           ERROR("etcdserver: Peer URLs already exists", "9"));
+}
+
+/* ---- learners -------------------------------------------------------- */
+
+static void open_learner(void)
+{
+    open_cluster(1);
+    assert_int_equal(cluster_change(&gates->nodes, 0, NODE_ADD_LEARNER, 1),
+                     ERR_OK);
+    gates_open(gates, 1);
+    gates_run(gates, 2000);
+}
+
+#define NOT_HERE ERROR("etcdserver: rpc not supported for learner", "9")
+
+static void a_learner_answers_what_it_can_say_by_itself(void **state)
+{
+    (void)state;
+    open_learner();
+    story("/v3/kv/put", "{\"key\":\"YQ==\",\"value\":\"eA==\"}", 200, "{*}");
+    gates_run(gates, 500);
+    gate_story(gates, 1, "/v3/kv/range",
+               "{\"key\":\"YQ==\",\"serializable\":true}", 200,
+               "{*\"value\":\"eA==\"*}");
+    gate_story(gates, 1, "/v3/kv/range", "{\"serializable\":true}", 400,
+               ERROR("etcdserver: key is not provided", "3"));
+    gate_story(gates, 1, "/v3/maintenance/status", "{}", 200,
+               "{*\"isLearner\":true*}");
+}
+
+static void a_learner_answers_nothing_else(void **state)
+{
+    static const struct {
+        const char *path;
+        const char *body;
+    } asked[] = {
+        {"/v3/kv/range", "{\"key\":\"YQ==\"}"},
+        {"/v3/kv/range", "{}"},
+        {"/v3/kv/put", "{\"key\":\"YQ==\"}"},
+        {"/v3/kv/put", "{}"},
+        {"/v3/kv/txn", "{}"},
+        {"/v3/kv/deleterange", "{\"key\":\"YQ==\"}"},
+        {"/v3/kv/compaction", "{\"revision\":1}"},
+        {"/v3/lease/grant", "{\"TTL\":5}"},
+        {"/v3/lease/leases", "{}"},
+        {"/v3/cluster/member/list", "{}"},
+        {"/v3/maintenance/hash", "{}"},
+        {"/v3/maintenance/alarm", "{}"},
+        {"/v3/maintenance/defragment", "{}"},
+        {"/v3/lock/lock", "{\"name\":\"YQ==\"}"},
+        {"/v3/election/leader", "{\"name\":\"YQ==\"}"},
+        {"/v3/history/revisionat", "{}"},
+    };
+    (void)state;
+    open_learner();
+    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+        gate_story(gates, 1, asked[i].path, asked[i].body, 400, NOT_HERE);
+    }
+    gate_story(gates, 1, "/v3/watch", "{\"create_request\":{\"key\":\"YQ==\"}}",
+               400,
+               "{\"error\":{\"grpc_code\":9,*\"etcdserver: rpc not supported "
+               "for learner\",*}}\n");
+}
+
+static void promoted_it_answers_all(void **state)
+{
+    (void)state;
+    open_learner();
+    story("/v3/cluster/member/promote", "{\"ID\":162}", 200, "{*}");
+    gates_run(gates, 500);
+    gate_story(gates, 1, "/v3/kv/put", "{\"key\":\"YQ==\"}", 200, "{*}");
+    gate_story(gates, 1, "/v3/kv/range", "{\"key\":\"YQ==\"}", 200,
+               "{*\"count\":\"1\"}");
 }
 
 /* ---- changing -------------------------------------------------------- */
@@ -278,7 +356,7 @@ int main(void)
         STORY(the_members_are_listed_by_id),
         STORY(a_list_may_be_asked_to_be_current),
         STORY(a_learner_is_added_and_only_one),
-        STORY(a_voter_shows_as_one),
+        STORY(a_voter_is_a_learner_at_first),
         STORY(addresses_must_be_a_members),
         STORY(an_address_belongs_to_one_member),
         STORY(a_member_moves),
@@ -286,6 +364,9 @@ int main(void)
         STORY(a_member_that_was_removed_stays_so),
         STORY(only_a_learner_that_keeps_up_is_promoted),
         STORY(any_member_takes_a_change),
+        STORY(a_learner_answers_what_it_can_say_by_itself),
+        STORY(a_learner_answers_nothing_else),
+        STORY(promoted_it_answers_all),
         STORY(what_would_lose_the_majority_is_refused),
         STORY(members_that_never_came_are_told_apart),
     };

@@ -196,6 +196,41 @@ static void a_timeout_is_a_deadline(void **state)
     ask_free(ask);
 }
 
+/* Of a body that is longer for its base64 only what it stands for counts. */
+static void a_request_is_as_large_as_what_it_says(void **state)
+{
+    enum { MAX = 1572864 };
+    static const char *const rests[] = {"", "AA==", "AAA="};
+    static const struct {
+        size_t value_bytes;
+        int status;
+        const char *answer;
+    } asked[] = {
+        {MAX - 12, 200, "{\"header\":{*}}"},
+        {MAX, 400, "{\"error\":\"etcdserver: request is too large\",*}"},
+        {MAX + RPC_REQUEST_OVERHEAD_BYTES - 12, 400,
+         "{\"error\":\"etcdserver: request is too large\",*}"},
+        {MAX + RPC_REQUEST_OVERHEAD_BYTES, 429,
+         "{\"error\":\"grpc: received message larger than max (2097160 vs. "
+         "2097152)\",*\"code\":8,*}"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+        struct buf body = {0};
+        size_t size = asked[i].value_bytes / 3 * 4;
+        buf_append_str(&body, "{\"key\":\"YQ==\",\"value\":\"");
+        memset(buf_extend(&body, size), 'A', size);
+        buf_append_str(&body, rests[asked[i].value_bytes % 3]);
+        buf_append(&body, "\"}", 3);
+        assert_true(body.size <= rpc_body_bytes_max(MAX));
+        struct ask *ask = gate_post(gates, 0, "/v3/kv/put", body.at);
+        gates_run(gates, 5);
+        ask_expect(ask, asked[i].status, asked[i].answer);
+        ask_free(ask);
+        buf_deinit(&body);
+    }
+}
+
 static void metadata_are_headers(void **state)
 {
     struct ask *ask;
@@ -354,7 +389,7 @@ static void an_answer_may_be_too_deep_to_be_told(void **state)
 static uint64_t counted(const char *line)
 {
     struct buf text = {0};
-    rpc_metrics(&text);
+    rpc_metrics(gates->nodes.members[0].node, &text);
     buf_append_char(&text, '\0');
     const char *at = strstr(text.at, line);
     uint64_t value = UINT64_MAX;
@@ -394,6 +429,57 @@ static void calls_are_counted_as_etcd_counts_them(void **state)
     assert_true(counted("\netcd_network_client_grpc_sent_bytes_total ") > 0);
 }
 
+/* Not calls: whoever asked, and one by one in a txn. */
+static void operations_are_counted_where_they_are_applied(void **state)
+{
+    static const struct {
+        const char *path;
+        const char *body;
+        unsigned puts, deletes, ranges, txns, revoked;
+    } asked[] = {
+        {"/v3/kv/put", "{\"key\":\"YQ==\",\"lease\":99}", 0, 0, 0, 0, 0},
+        {"/v3/lease/grant", "{\"ID\":7,\"TTL\":60}", 0, 0, 0, 0, 0},
+        {"/v3/kv/put", "{\"key\":\"YQ==\",\"lease\":7}", 1, 0, 0, 0, 0},
+        {"/v3/kv/txn",
+         "{\"success\":[{\"request_put\":{\"key\":\"Yg==\",\"lease\":7}},"
+         "{\"request_put\":{\"key\":\"Yw==\"}},{\"request_range\":{\"key\":"
+         "\"YQ==\"}},{\"request_delete_range\":{\"key\":\"eg==\"}}]}",
+         3, 1, 1, 1, 0},
+        {"/v3/kv/txn",
+         "{\"compare\":[{\"key\":\"YQ==\",\"target\":\"VERSION\","
+         "\"version\":9}],\"success\":[{\"request_put\":{\"key\":"
+         "\"Yg==\"}}]}",
+         3, 1, 1, 1, 0},
+        {"/v3/kv/txn",
+         "{\"success\":[{\"request_range\":{\"key\":\"YQ==\"}},"
+         "{\"request_range\":{\"key\":\"YQ==\"}}]}",
+         3, 1, 3, 2, 0},
+        {"/v3/kv/range", "{\"key\":\"YQ==\"}", 3, 1, 4, 2, 0},
+        {"/v3/kv/lease/revoke", "{\"ID\":7}", 3, 3, 4, 3, 1},
+        {"/v3/kv/put", "{\"key\":\"YQ==\"}", 4, 3, 4, 3, 1},
+        {"/v3/kv/deleterange", "{\"key\":\"YQ==\",\"range_end\":\"eg==\"}", 4,
+         4, 4, 3, 1},
+    };
+    uint64_t ranges = counted("\netcd_mvcc_range_total ");
+    uint64_t txns = counted("\netcd_mvcc_txn_total ");
+    (void)state;
+    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+        struct ask *ask = gate_post(gates, 0, asked[i].path, asked[i].body);
+        gates_run(gates, 5);
+        assert_true(ask->ended);
+        ask_free(ask);
+        assert_int_equal(counted("\netcd_mvcc_put_total "), asked[i].puts);
+        assert_int_equal(counted("\netcd_mvcc_delete_total "),
+                         asked[i].deletes);
+        assert_int_equal(counted("\netcd_mvcc_range_total ") - ranges,
+                         asked[i].ranges);
+        assert_int_equal(counted("\netcd_mvcc_txn_total ") - txns,
+                         asked[i].txns);
+        assert_int_equal(counted("\netcd_debugging_lease_revoked_total "),
+                         asked[i].revoked);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -405,6 +491,7 @@ int main(void)
         STORY(only_what_there_is_is_served),
         STORY(other_origins_are_told_as_by_the_other_apis),
         STORY(a_timeout_is_a_deadline),
+        STORY(a_request_is_as_large_as_what_it_says),
         STORY(metadata_are_headers),
         STORY(a_watch_goes_on_behind_its_body),
         STORY(a_keepalive_ends_with_its_body),
@@ -414,6 +501,7 @@ int main(void)
         STORY(nobody_needs_to_wait_for_an_answer),
         STORY(an_answer_may_be_too_deep_to_be_told),
         STORY(calls_are_counted_as_etcd_counts_them),
+        STORY(operations_are_counted_where_they_are_applied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -501,7 +501,7 @@ static void show_answer(struct buf *out, const char *request,
 static void run(const char *request, bool wanted, struct txn_answer *answer,
                 struct mvcc_commit **commit)
 {
-    struct txn txn = {store, reader, leases};
+    struct txn txn = {.mvcc = store, .reader = reader, .leases = leases};
     enum err err = ERR_OK;
     revision now, compacted;
     mvcc_reader_revisions(reader, &now, &compacted);
@@ -595,7 +595,7 @@ void grant(lease_id lease)
 
 const char *revoke(lease_id lease)
 {
-    struct txn txn = {store, reader, leases};
+    struct txn txn = {.mvcc = store, .reader = reader, .leases = leases};
     struct mvcc_commit *commit;
     mvcc_read_begin(reader);
     assert_int_equal(

@@ -115,6 +115,26 @@ static void an_event(void **state)
     buf_deinit(&want);
 }
 
+static void an_event_with_its_cause(void **state)
+{
+    (void)state;
+    struct buf got = {0}, want = {0};
+    struct record record = record_of(4);
+    Mvccpb__KeyValue pair = pair_of(&record);
+    Mvccpb__Event event = MVCCPB__EVENT__INIT;
+    event.kv = &pair;
+    event.cause = (char *)(uintptr_t) "compareAndSwap";
+    event.time_unix_nanos = INT64_C(1767225600000000000);
+    record.cause = MVCC_COMPARE_AND_SWAP;
+    record.time_ns = event.time_unix_nanos;
+    txn_event(&got, &record, NULL);
+    txn_event_cause(&got, &record);
+    message_encode(&event.base, &want);
+    assert_bytes(&got, &want);
+    buf_deinit(&got);
+    buf_deinit(&want);
+}
+
 static void the_end_of_a_key(void **state)
 {
     (void)state;
@@ -201,6 +221,7 @@ int main(void)
         cmocka_unit_test(a_key_value),
         cmocka_unit_test(a_field_with_a_great_number),
         cmocka_unit_test(an_event),
+        cmocka_unit_test(an_event_with_its_cause),
         cmocka_unit_test(the_end_of_a_key),
         cmocka_unit_test(a_field_whose_length_comes_last),
         cmocka_unit_test(a_header),

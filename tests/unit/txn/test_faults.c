@@ -48,7 +48,7 @@ static const struct request requests[] = {
 static enum err write_it(const char *text, struct txn_answer *answer,
                          struct mvcc_commit **commit)
 {
-    struct txn txn = {store, reader, leases};
+    struct txn txn = {.mvcc = store, .reader = reader, .leases = leases};
     if (text[0] == 'p')
         return txn_put(&txn, put_of(text), clock_ns, true, answer, commit);
     if (text[0] == 'd')

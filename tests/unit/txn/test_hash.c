@@ -77,6 +77,66 @@ static void it_does_not_matter_how_far_the_compaction_is(void **state)
     assert_int_equal(hash_at(5), 1769679631u);
 }
 
+static void end_keys_now_and_then(void)
+{
+    ask("put a x");
+    ask("del a"); /* 3 */
+    ask("put b x");
+    ask("put a 2");
+    ask("put c x");
+    ask("put d x");
+    ask("txn then del c , put e - , del d"); /* 8 */
+    ask("put c again");
+    ask("del b"); /* 10 */
+    ask("del e"); /* 11 */
+    ask("put f x");
+}
+
+/* A key that ends in the very revision that is compacted doesn't live in it:
+ * its end isn't in the hash, whether it is cleaned away yet or not. */
+static void the_end_of_a_key_in_the_compacted_revision(void **state)
+{
+    static const struct {
+        revision at;
+        uint32_t next, now;
+    } compactions[] = {
+        {3, 3966414695u, 1584065815u},
+        {8, 693191203u, 2488784315u},
+        {10, 3638614064u, 2052007924u},
+        {11, 3706382094u, 3706382094u},
+    };
+    (void)state;
+    end_keys_now_and_then();
+    for (size_t i = 0; i < 4; i++) {
+        revision at = compactions[i].at;
+        assert_int_equal(mvcc_compact(store, at), ERR_OK);
+        assert_int_equal(hash_at(at + 1), compactions[i].next);
+        assert_int_equal(hash_at(0), compactions[i].now);
+        while (mvcc_compact_slice(store, 1))
+            flush();
+        flush();
+        assert_int_equal(hash_at(at + 1), compactions[i].next);
+        assert_int_equal(hash_at(0), compactions[i].now);
+    }
+    compact(12);
+    assert_int_equal(hash_at(0), 3706382094u);
+}
+
+/* Read at that revision, it isn't there; etcd gives the same. */
+static void what_ended_in_the_compacted_revision_is_not_read(void **state)
+{
+    (void)state;
+    end_keys_now_and_then();
+    assert_int_equal(mvcc_compact(store, 8), ERR_OK);
+    IS(ask("get c rev=8"), "count 0 @12");
+    IS(ask("get a.. rev=8 count"), "count 3 @12");
+    compact(10);
+    IS(ask("get b rev=10"), "count 0 @12");
+    IS(ask("get a.. rev=10"),
+       "a=2 [5,5,1], c=again [9,9,1], e= [8,8,1]; count 3 @12");
+    IS(ask("get e rev=9"), "mvcc: required revision has been compacted");
+}
+
 static void directories_are_not_in_it(void **state)
 {
     (void)state;
@@ -145,6 +205,8 @@ int main(void)
         STORY(of_what_is_compacted_only_the_living_counts),
         STORY(where_nothing_lives_all_that_is_left_counts),
         STORY(it_does_not_matter_how_far_the_compaction_is),
+        STORY(the_end_of_a_key_in_the_compacted_revision),
+        STORY(what_ended_in_the_compacted_revision_is_not_read),
         STORY(directories_are_not_in_it),
         STORY(some_revisions_have_none),
         STORY(a_compaction_in_between_is_told),

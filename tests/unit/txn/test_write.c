@@ -128,7 +128,7 @@ static void nobody_joins_a_ttl_of_v2(void **state)
     Etcdserverpb__PutRequest *put = put_of("put b 1");
     struct txn_answer answer = {0};
     struct mvcc_commit *commit;
-    struct txn txn = {store, reader, leases};
+    struct txn txn = {.mvcc = store, .reader = reader, .leases = leases};
     put->lease = LEASE_V2 | 2;
     mvcc_read_begin(reader);
     assert_int_equal(txn_put(&txn, put, clock_ns, true, &answer, &commit),

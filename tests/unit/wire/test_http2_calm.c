@@ -103,6 +103,95 @@ static void resets_that_we_are_made_to_send(void **state)
     expect_calm("too many resets");
 }
 
+/* The payload of a request's head. */
+static void add_head(uint8_t flags, uint32_t id, const char *name,
+                     const char *value)
+{
+    const char *const pairs[] = {":method", "GET", ":scheme",    "http",
+                                 ":path",   "/",   ":authority", "h",
+                                 name,      value};
+    struct buf head = {0};
+    h2_head(&head, pairs, 5);
+    h2_frame(&frames, NGHTTP2_HEADERS, flags, id, buf_slice(&head));
+    buf_deinit(&head);
+}
+
+enum {
+    WHOLE_HEAD = NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM,
+    OPEN_HEAD = NGHTTP2_FLAG_END_HEADERS,
+};
+
+static void a_head_that_is_none(uint32_t id)
+{
+    add_head(WHOLE_HEAD, id, "Capital", "b");
+}
+
+static void a_connection_header(uint32_t id)
+{
+    add_head(WHOLE_HEAD, id, "connection", "close");
+}
+
+static void more_than_it_said(uint32_t id)
+{
+    add_head(OPEN_HEAD, id, "content-length", "1");
+    h2_frame(&frames, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, id, SLICE("abc"));
+}
+
+static void less_than_it_said(uint32_t id)
+{
+    add_head(OPEN_HEAD, id, "content-length", "9");
+    h2_frame(&frames, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, id, SLICE("abc"));
+}
+
+static void a_window_of_too_much(uint32_t id)
+{
+    add_head(OPEN_HEAD, id, "a", "b");
+    h2_frame(&frames, NGHTTP2_WINDOW_UPDATE, 0, id, SLICE("\x7f\xff\xff\xff"));
+}
+
+/* All the ways in which a request can end in a reset of ours (CVE-2025-8671):
+ * the resets are few, the requests leave nothing behind. */
+static void resets_that_are_provoked(void **state)
+{
+    static void (*const provoke[])(uint32_t id) = {
+        a_head_that_is_none, a_connection_header,  more_than_it_said,
+        less_than_it_said,   a_window_of_too_much,
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(provoke) / sizeof(provoke[0]); i++) {
+        uint32_t id = 1;
+        h2_connect_raw(&peer);
+        while (h2_raw_away(&peer) < 0) {
+            provoke[i](id);
+            h2_say(&peer, &frames);
+            h2_run(&peer);
+            id += 2;
+            assert_in_range(id, 1, 2 * 1100);
+        }
+        assert_true(h2_raw_reset(&peer, 1) > 0);
+        assert_int_equal(peer.held_count, 0);
+        expect_calm("too many resets");
+    }
+}
+
+/* More requests at once than there may be, as the client was told: the first
+ * one too many is the last. */
+static void requests_beyond_the_limit(void **state)
+{
+    uint32_t id = 1;
+    (void)state;
+    for (; id < 2 * 100; id += 2) {
+        add_head(OPEN_HEAD, id, "a", "b");
+    }
+    h2_say(&peer, &frames);
+    expect_no_end();
+    add_head(OPEN_HEAD, id, "a", "b");
+    h2_say(&peer, &frames);
+    h2_run(&peer);
+    assert_int_equal(h2_raw_away(&peer), NGHTTP2_PROTOCOL_ERROR);
+    assert_int_equal(peer.held_count, 0);
+}
+
 static void say_until_away(uint8_t type, uint8_t flags, uint32_t id,
                            struct slice payload, int from, int to)
 {
@@ -159,6 +248,41 @@ static void empty_data(void **state)
     say_until_away(NGHTTP2_DATA, 0, 1, SLICE(""), 700, 900);
     expect_calm("too much empty data");
     assert_int_equal(peer.requests, 0);
+}
+
+/* A request of which the body is still to come. */
+static void begin_upload(uint32_t id)
+{
+    h2_frame_get(&frames, id, "/size");
+    frames.at[4] = NGHTTP2_FLAG_END_HEADERS;
+    h2_say(&peer, &frames);
+}
+
+/* Frames that aren't empty, but say no more: only the length of the padding,
+ * with or without some behind it. */
+static void padding_alone(void **state)
+{
+    static const struct slice paddings[] = {{"\0", 1}, {"\3\0\0\0", 4}};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        h2_connect_raw(&peer);
+        begin_upload(1);
+        say_until_away(NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1, paddings[i], 700,
+                       900);
+        expect_calm("too much empty data");
+        assert_int_equal(peer.requests, 0);
+    }
+}
+
+/* As long as it may be: then the windows, too, are the flood's. */
+static void the_longest_padding(void **state)
+{
+    char padding[256] = {(char)255};
+    (void)state;
+    begin_upload(1);
+    say_until_away(NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1,
+                   slice_of(padding, sizeof(padding)), 600, 900);
+    expect_calm("too much empty data");
 }
 
 static void priorities(void **state)
@@ -243,6 +367,25 @@ static void frames_of_unknown_types_are_free(void **state)
     for (int i = 0; i < 5000; i++)
         say(0x77, 0, 0, SLICE("what?"));
     expect_no_end();
+}
+
+/* Padding hides how long something is: with something in it, it is free. */
+static void a_body_may_be_padded(void **state)
+{
+    size_t at = 0;
+    struct slice payload;
+    uint32_t id;
+    (void)state;
+    begin_upload(1);
+    for (int i = 0; i < 5000; i++) {
+        say(NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1, SLICE("\2x\0\0"));
+        h2_run(&peer);
+    }
+    say(NGHTTP2_DATA, NGHTTP2_FLAG_PADDED | NGHTTP2_FLAG_END_STREAM, 1,
+        SLICE("\0"));
+    expect_no_end();
+    assert_true(h2_find(&peer, NGHTTP2_DATA, &at, &payload, &id));
+    assert_true(slice_eq(payload, SLICE("5000")));
 }
 
 static void time_makes_up_for_it(void **state)
@@ -412,17 +555,22 @@ int main(void)
         TEST(resets_of_requests_that_do_nothing),
         TEST(resets_of_requests_that_were_begun),
         TEST(resets_that_we_are_made_to_send),
+        TEST(resets_that_are_provoked),
+        TEST(requests_beyond_the_limit),
         TEST(pings),
         TEST(answers_to_pings_that_were_none),
         TEST(settings),
         TEST(settings_of_many_values),
         TEST(empty_data),
+        TEST(padding_alone),
+        TEST(the_longest_padding),
         TEST(priorities),
         TEST(window_updates),
         TEST(continuations),
         TEST(a_flood_in_one_input),
         TEST(a_head_that_grows),
         TEST(frames_of_unknown_types_are_free),
+        TEST(a_body_may_be_padded),
         TEST(time_makes_up_for_it),
         TEST(answers_make_up_for_it),
         TEST(what_we_reset_ourselves_is_free),

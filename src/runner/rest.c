@@ -1,0 +1,373 @@
+#include "doc/json_write.h"
+#include "runner/rest_int.h"
+
+#include "base/check.h"
+#include "base/time_text.h"
+
+/* ---- answers ------------------------------------------------------------- */
+
+static void free_request(struct request *request)
+{
+    struct rest *rest = runner__rest(request->runner);
+    struct arena arena;
+    store__cancel(request->runner, request->call);
+    if (request->undo != NULL) {
+        request->undo(request);
+    }
+    rest__end_stream(request);
+    list_remove(&request->link);
+    rest->count--;
+    arena = request->arena;
+    arena_deinit(&arena); /* it is in there itself */
+}
+
+void rest__answer(struct request *request, int status, struct buf *json)
+{
+    const struct runner_doors *doors = &runner__config(request->runner)->doors;
+    const struct rest_answer answer = {
+        .status = status,
+        .content_type = "application/json",
+        .body = buf_slice(json),
+        .retry_after = status == 429 || status == 503 ? "1" : NULL,
+    };
+    doors->respond(doors->context, request->id, &answer);
+    buf_deinit(json);
+    free_request(request);
+}
+
+static void begin_error(struct buf *out, const char *code, struct slice message)
+{
+    buf_append_str(out, "{\"error\":{");
+    rest__text(out, "code", slice_str(code));
+    rest__text(out, "message", message);
+}
+
+void rest__error(struct request *request, int status, const char *code,
+                 const char *format, ...)
+{
+    struct buf text = {0};
+    struct buf json = {0};
+    va_list args;
+    va_start(args, format);
+    buf_vprintf(&text, format, args);
+    va_end(args);
+    begin_error(&json, code, buf_slice(&text));
+    buf_append_str(&json, "}}");
+    buf_deinit(&text);
+    rest__answer(request, status, &json);
+}
+
+void rest__refuse(struct request *request, const struct recipe_fault *fault)
+{
+    struct buf json = {0};
+    begin_error(&json, "invalid", slice_str(fault->text));
+    rest__name(&json, "at");
+    buf_append_char(&json, '{');
+    if (fault->line > 0) {
+        rest__integer(&json, "line", fault->line);
+        rest__integer(&json, "column", fault->column);
+    }
+    rest__text(&json, "path", slice_str(fault->path));
+    buf_append_str(&json, "}}}");
+    rest__answer(request, 400, &json);
+}
+
+void rest__store_error(struct request *request,
+                       const struct store_answer *answer)
+{
+    enum { OUT_OF_RANGE = 11, UNIMPLEMENTED = 12 };
+    struct slice text = answer->text;
+    if (answer->code == OUT_OF_RANGE) {
+        rest__error(request, 410, "compacted",
+                    "the store no longer has that revision: %.*s",
+                    (int)text.size, text.at);
+    } else if (answer->code == UNIMPLEMENTED) {
+        rest__error(request, 501, "unsupported",
+                    "the store keeps no history of causes and times: this "
+                    "needs etched");
+    } else if (store__is_unsure(answer)) {
+        rest__error(request, 503, "unsure",
+                    "the store didn't answer; it may have been done: %.*s",
+                    (int)text.size, text.at);
+    } else {
+        rest__error(request, 503, "unavailable", "the store: %.*s",
+                    (int)text.size, text.at);
+    }
+}
+
+/* ---- what routes use ----------------------------------------------------- */
+
+void rest__range(struct request *request, struct slice key,
+                 const struct slice *end, int64_t revision, int64_t limit,
+                 store_done done)
+{
+    CHECK_EQ(request->call, 0);
+    request->call =
+        store__range(request->runner, key, end, revision, limit, done, request);
+}
+
+void rest__call(struct request *request, enum runner_method method,
+                struct slice message, store_done done)
+{
+    CHECK_EQ(request->call, 0);
+    request->call =
+        store__call(request->runner, method, message, done, request);
+}
+
+void rest__txn(struct request *request, struct store_txn *txn, store_done done)
+{
+    CHECK_EQ(request->call, 0);
+    request->call = store_txn__send(request->runner, txn, done, request);
+}
+
+void rest__range_of(struct request *request,
+                    const Etcdserverpb__RangeRequest *range, store_done done)
+{
+    struct buf message = {0};
+    message_encode(&range->base, &message);
+    rest__call(request, RUNNER_RANGE, buf_slice(&message), done);
+    buf_deinit(&message);
+}
+
+struct slice rest__keep(struct request *request, struct slice text)
+{
+    return slice_of(arena_dup(&request->arena, text.at, text.size), text.size);
+}
+
+struct slice rest__key(struct request *request, enum recipe_key kind,
+                       struct slice name, const char *rest)
+{
+    struct buf key = {0};
+    struct slice tail = slice_str(rest);
+    recipe_key_write(&key, kind, name, rest ? &tail : NULL);
+    struct slice kept = rest__keep(request, buf_slice(&key));
+    buf_deinit(&key);
+    return kept;
+}
+
+/* Our prefixes end in '/' or a letter: the last byte has a successor. */
+struct slice rest__end(struct request *request, struct slice prefix)
+{
+    char *end = arena_dup(&request->arena, prefix.at, prefix.size);
+    CHECK_LT(0, prefix.size);
+    CHECK((unsigned char)end[prefix.size - 1] < 0xff);
+    end[prefix.size - 1]++;
+    return slice_of(end, prefix.size);
+}
+
+struct def *rest__def(struct request *request, struct slice name)
+{
+    if (!defs__are_known(request->runner)) {
+        rest__error(request, 503, "not_ready",
+                    "the definitions haven't been read yet");
+        return NULL;
+    }
+    struct def *def = def__find(request->runner, name);
+    if (def == NULL || def->uid == 0) {
+        rest__error(request, 404, "not_found", "there is no recipe \"%.*s\"",
+                    (int)name.size, name.at);
+        return NULL;
+    }
+    return def;
+}
+
+void rest__name(struct buf *out, const char *name)
+{
+    if (out->size > 0 && out->at[out->size - 1] != '{') {
+        buf_append_char(out, ',');
+    }
+    buf_printf(out, "\"%s\":", name);
+}
+
+void rest__text(struct buf *out, const char *name, struct slice text)
+{
+    rest__name(out, name);
+    json_write_string(out, text);
+}
+
+void rest__integer(struct buf *out, const char *name, int64_t number)
+{
+    rest__name(out, name);
+    buf_append_i64(out, number);
+}
+
+/* ---- routes -------------------------------------------------------------- */
+
+struct route {
+    const char *method;
+    const char *path; /* '*': one segment; '**': the rest */
+    void (*serve)(struct request *request);
+    const char *parameters;
+};
+static const struct route routes[] = {
+    {"GET", "defs", rest__list_defs, "prefix"},
+    {"GET", "defs/*", rest__get_def, "version revision"},
+    {"PUT", "defs/*", rest__put_def, "dry_run"},
+    {"DELETE", "defs/*", rest__delete_def, "purge"},
+    {"POST", "defs/*/run", rest__run_def, ""},
+    {"POST", "defs/*/pause", rest__pause_def, ""},
+    {"POST", "defs/*/resume", rest__resume_def, ""},
+    {"GET", "runs", rest__list_runs, "recipe status since until limit after"},
+    {"GET", "runs/*/*", rest__get_run, ""},
+    {"GET", "stream", rest__stream_all, "recipe"},
+    {"GET", "explain", rest__explain, "recipe revision"},
+    {"POST", "explain", rest__explain, "recipe revision"},
+    {"POST", "backtest", rest__backtest, ""},
+    {"POST", "test", rest__test, ""},
+    {"GET", "dead", rest__list_dead, "recipe limit after"},
+    {"POST", "dead/retry", rest__retry_all, "recipe"},
+    {"POST", "dead/*/*/retry", rest__retry_dead, ""},
+    {"DELETE", "dead/*/*", rest__delete_dead, ""},
+    {"POST", "hooks/**", rest__hook, NULL},
+    {"GET", "secrets", rest__list_secrets, ""},
+    {"PUT", "secrets/*", rest__put_secret, ""},
+    {"DELETE", "secrets/*", rest__delete_secret, ""},
+};
+enum { ROUTES = sizeof(routes) / sizeof(routes[0]) };
+
+static bool fits(const struct route *route, const struct request *request)
+{
+    const char *at = route->path;
+    for (size_t i = 0; i < request->segment_count; i++) {
+        size_t size = strcspn(at, "/");
+        struct slice want = slice_of(at, size);
+        if (slice_eq(want, SLICE("**"))) {
+            return true;
+        }
+        if (size == 0 || (!slice_eq(want, SLICE("*")) &&
+                          !slice_eq(want, request->segments[i]))) {
+            return false;
+        }
+        at += size + (at[size] == '/');
+    }
+    return *at == 0;
+}
+
+/* The methods that this path has. */
+static bool allowed(const struct request *request, struct buf *out)
+{
+    for (size_t i = 0; i < ROUTES; i++) {
+        if (fits(&routes[i], request)) {
+            buf_printf(out, "%s%s", out->size ? ", " : "", routes[i].method);
+        }
+    }
+    return out->size > 0;
+}
+
+static void serve_none(struct request *request)
+{
+    struct buf methods = {0};
+    if (allowed(request, &methods)) {
+        rest__error(request, 405, "method_not_allowed",
+                    "%.*s isn't for this: it has %.*s",
+                    (int)request->asked.method.size, request->asked.method.at,
+                    (int)methods.size, methods.at);
+    } else {
+        rest__error(request, 404, "not_found",
+                    "there is nothing at /recipes/v1/%.*s: it has defs, runs, "
+                    "stream, explain, backtest, test, dead, hooks, secrets",
+                    (int)request->asked.path.size, request->asked.path.at);
+    }
+    buf_deinit(&methods);
+}
+
+static void serve(struct request *request)
+{
+    if (!rest__read_path(request)) {
+        rest__error(request, 400, "invalid", "the path can't be read");
+        return;
+    }
+    for (size_t i = 0; i < ROUTES; i++) {
+        if (fits(&routes[i], request) &&
+            slice_eq(request->asked.method, slice_str(routes[i].method))) {
+            if (routes[i].parameters == NULL ||
+                rest__read_query(request, routes[i].parameters)) {
+                routes[i].serve(request);
+            }
+            return;
+        }
+    }
+    serve_none(request);
+}
+
+/* ---- requests ------------------------------------------------------------ */
+
+static void copy_headers(struct request *request,
+                         const struct rest_request *from)
+{
+    struct rest_header *headers = arena_alloc(
+        &request->arena, (from->header_count + 1) * sizeof(*headers));
+    for (size_t i = 0; i < from->header_count; i++) {
+        headers[i].name = rest__keep(request, from->headers[i].name);
+        headers[i].value = rest__keep(request, from->headers[i].value);
+    }
+    request->asked.headers = headers;
+}
+
+void runner_request(struct runner *runner, uint64_t id,
+                    const struct rest_request *asked)
+{
+    struct rest *rest = runner__rest(runner);
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct request *request = arena_alloc(&arena, sizeof(*request));
+    *request = (struct request){
+        .runner = runner, .id = id, .arena = arena, .asked = *asked};
+    request->asked.method = rest__keep(request, asked->method);
+    request->asked.path = rest__keep(request, asked->path);
+    request->asked.query = rest__keep(request, asked->query);
+    request->asked.peer = rest__keep(request, asked->peer);
+    list_init(&request->link);
+    list_init(&request->streams);
+    list_push_back(&rest->requests, &request->link);
+    rest->count++;
+    if (rest->count > REST_REQUESTS_MAX) {
+        rest__error(request, 503, "busy", "more than %d requests are under way",
+                    REST_REQUESTS_MAX);
+        return;
+    }
+    if (asked->body.size > REST_BODY_BYTES_MAX) {
+        rest__error(request, 413, "too_large",
+                    "the body has more than %d bytes", REST_BODY_BYTES_MAX);
+        return;
+    }
+    request->asked.body = rest__keep(request, asked->body);
+    copy_headers(request, asked);
+    serve(request);
+}
+
+void runner_request_gone(struct runner *runner, uint64_t id)
+{
+    LIST_EACH (node, &runner__rest(runner)->requests) {
+        struct request *request = CONTAINER_OF(node, struct request, link);
+        if (request->id == id) {
+            free_request(request);
+            return;
+        }
+    }
+}
+
+void rest__init(struct runner *runner)
+{
+    struct rest *rest = mem_alloc_zero(sizeof(*rest));
+    list_init(&rest->requests);
+    list_init(&rest->streams);
+    runner__set_rest(runner, rest);
+}
+
+void rest__deinit(struct runner *runner)
+{
+    struct rest *rest = runner__rest(runner);
+    struct list *node;
+    while ((node = list_first(&rest->requests)) != NULL) {
+        free_request(CONTAINER_OF(node, struct request, link));
+    }
+    CHECK_EQ(rest->count, 0);
+    mem_free(rest);
+    runner__set_rest(runner, NULL);
+}
+
+int64_t rest__run(struct runner *runner)
+{
+    return rest__run_streams(runner);
+}
