@@ -74,6 +74,7 @@ static void usage(FILE *out)
         "  --time SECONDS  no new seed after so long\n"
         "  --members 1..7  members at the beginning (by the seed)\n"
         "  --seconds N     simulated, with faults (by the seed)\n"
+        "  --workers 1..4  that do recipes (by the seed)\n"
         "  --steps N       events of one seed, at most\n"
         "  --keep-going    other seeds follow one that failed\n"
         "  --trace         every event, as it happens\n"
@@ -118,6 +119,8 @@ static void tell_how_to_repeat(void)
         printf(" --members %d", args->options.members);
     if (args->options.seconds)
         printf(" --seconds %d", args->options.seconds);
+    if (args->options.workers)
+        printf(" --workers %d", args->options.workers);
     if (args->bug != PLANT_NONE)
         printf(" --bug %s", bug_names[args->bug]);
     printf("   (commit %s)\n", name);
@@ -195,6 +198,8 @@ static int take_arg(struct args *args, const char *name, const char *value)
         args->options.members = (int)number;
     else if (strcmp(name, "--seconds") == 0 && number <= 100000)
         args->options.seconds = (int)number;
+    else if (strcmp(name, "--workers") == 0 && number <= SIM_WORKERS_MAX)
+        args->options.workers = (int)number;
     else if (strcmp(name, "--steps") == 0)
         args->options.steps = number;
     else if (strcmp(name, "--story") == 0)

@@ -31,6 +31,10 @@ struct kv_txn {
     MDB_txn *mdb;
     bool writes;
     enum err broken; /* the error that a write call gave */
+    /* Of a read, by table: those who read many keys that follow each other
+     * find the next one on the page of the last. NULL: none yet. */
+    MDB_cursor *cursors[KV_TABLES_MAX];
+    bool is_stale[KV_TABLES_MAX]; /* to be renewed, as the txn was */
 };
 
 struct kv_cursor {
@@ -113,6 +117,8 @@ static enum err renew(struct kv *kv, struct kv_txn *txn)
 {
     CHECK(!txn->writes);
     int number = mdb_txn_renew(txn->mdb);
+    for (size_t i = 0; i < KV_TABLES_MAX; i++)
+        txn->is_stale[i] = true;
     return number ? kv_lmdb__error(kv_lmdb__of(kv), "renew", number) : ERR_OK;
 }
 
@@ -120,6 +126,9 @@ static void end_read(struct kv *kv, struct kv_txn *txn)
 {
     (void)kv;
     CHECK(!txn->writes);
+    for (size_t i = 0; i < KV_TABLES_MAX; i++)
+        if (txn->cursors[i])
+            mdb_cursor_close(txn->cursors[i]);
     mdb_txn_abort(txn->mdb);
     mem_free(txn);
 }
@@ -174,13 +183,37 @@ static void check_key(kv_table table, struct slice key)
     CHECK_LE(key.size, KV_KEY_BYTES_MAX);
 }
 
+static int cursor_of(struct kv_lmdb *lmdb, struct kv_txn *txn, kv_table table,
+                     MDB_cursor **out)
+{
+    MDB_cursor **cursor = &txn->cursors[table];
+    int number = 0;
+    if (!*cursor)
+        number = mdb_cursor_open(txn->mdb, lmdb->dbis[table], cursor);
+    else if (txn->is_stale[table])
+        number = mdb_cursor_renew(txn->mdb, *cursor);
+    txn->is_stale[table] = number != 0;
+    *out = *cursor;
+    return number;
+}
+
+static int find(struct kv_lmdb *lmdb, struct kv_txn *txn, kv_table table,
+                MDB_val *key, MDB_val *value)
+{
+    MDB_cursor *cursor;
+    if (txn->writes)
+        return mdb_get(txn->mdb, lmdb->dbis[table], key, value);
+    int number = cursor_of(lmdb, txn, table, &cursor);
+    return number ? number : mdb_cursor_get(cursor, key, value, MDB_SET);
+}
+
 static enum err get(struct kv *kv, struct kv_txn *txn, kv_table table,
                     struct slice key, struct slice *value)
 {
     check_key(table, key);
     struct kv_lmdb *lmdb = kv_lmdb__of(kv);
     MDB_val k = val_of(key), v;
-    int number = mdb_get(txn->mdb, lmdb->dbis[table], &k, &v);
+    int number = find(lmdb, txn, table, &k, &v);
     if (number)
         return kv_lmdb__error(lmdb, "get", number);
     *value = slice_of_val(&v);

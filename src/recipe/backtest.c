@@ -26,9 +26,8 @@ struct backtest {
     int64_t from_ns;
     int64_t to_ns;
     bool own_ticks;
-    int steps;        /* left in this call */
-    int64_t revision; /* of the last event */
-    uint32_t ticks;
+    int steps;           /* left in this call */
+    int64_t revision;    /* of the last event */
     struct run_id *runs; /* of those that ended, or are under way */
     size_t run_count;
     size_t run_capacity;
@@ -333,6 +332,23 @@ static int64_t next_tick(const struct backtest *backtest, size_t *trigger)
     return best;
 }
 
+/* A tick's place is behind all that its trigger has had; what it looks up is as
+ * of the last event. */
+static struct run_id tick_id(const struct backtest *backtest, size_t trigger)
+{
+    struct run_id at = machine_position(backtest->machine, trigger);
+    struct run_id id = {.revision = backtest->revision, .place = TICK_PLACE};
+    if (id.revision < 1) {
+        id.revision = 1;
+    }
+    if (run_id_compare(&id, &at) > 0) {
+        return id;
+    }
+    bool is_whole = at.place == UINT32_MAX;
+    return (struct run_id){.revision = at.revision + is_whole,
+                           .place = is_whole ? TICK_PLACE : at.place + 1};
+}
+
 static enum turn_end tick(struct backtest *backtest, size_t trigger,
                           int64_t at_ns, const struct lookups *lookups)
 {
@@ -347,19 +363,17 @@ static enum turn_end tick(struct backtest *backtest, size_t trigger,
     buf_printf(&value, "{\"time\":\"%.*s\",\"scheduled\":\"%.*s\"}", (int)size,
                time, (int)size, time);
     const struct recipe_event event = {
-        .id = {.revision = backtest->revision,
-               .place = TICK_PLACE + backtest->ticks},
+        .id = tick_id(backtest, trigger),
         .time_ns = at_ns,
         .type = EVENT_CREATE,
         .cause = SLICE("put"),
         .key = buf_slice(&key),
         .raw = buf_slice(&value),
         .prev = SLICE(""),
-        .mod_revision = backtest->revision,
+        .mod_revision = 1,
         .parent = SLICE(""),
     };
     enum turn_end end = give(backtest, trigger, &event, lookups);
-    backtest->ticks += end == TURN_TAKEN;
     buf_deinit(&rest);
     buf_deinit(&key);
     buf_deinit(&value);
@@ -444,10 +458,7 @@ enum turn_end backtest_event(struct backtest *backtest, size_t trigger,
     if (end != TURN_TAKEN) {
         return end;
     }
-    if (backtest->revision != event->id.revision) {
-        backtest->revision = event->id.revision;
-        backtest->ticks = 0;
-    }
+    backtest->revision = event->id.revision;
     end = give(backtest, trigger, event, lookups);
     if (end != TURN_TAKEN) {
         return end;

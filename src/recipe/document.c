@@ -565,6 +565,23 @@ static void write_canonical(struct reader *reader)
     buf_deinit(&json);
 }
 
+/* A document that just fits may not, as it is stored: escapes and lists of one
+ * make it larger. Nobody could read it again. */
+static void check_stored(struct reader *reader)
+{
+    struct arena scratch;
+    struct doc_value *ignored;
+    arena_init(&scratch, 0);
+    enum err err =
+        doc_parse_json(&scratch, reader->recipe->json, &limits, &ignored);
+    if (err) {
+        reader__fail_at(reader, 0, 0, "it is stored as JSON, which has %s",
+                        err_note());
+        reader->err = err;
+    }
+    arena_deinit(&scratch);
+}
+
 static enum err read_document(struct reader *reader)
 {
     struct doc_value *document;
@@ -577,6 +594,8 @@ static enum err read_document(struct reader *reader)
         read_compiled(reader);
     if (!reader->err)
         write_canonical(reader);
+    if (!reader->err)
+        check_stored(reader);
     return reader->err;
 }
 

@@ -299,7 +299,8 @@ static bool read_absent(const struct machine *machine, struct memo *memo,
     if (!seen || seen->kind != DOC_STRING ||
         !run_id_parse(seen->text, &memo->absent.seen) ||
         !record__number(doc, "at", &memo->absent.at_ns) ||
-        !record__number(doc, "put", &memo->absent.put))
+        !record__number(doc, "put", &memo->absent.put) ||
+        memo->absent.at_ns < 0 || memo->absent.put < 0)
         return false;
     memo->absent.is_gone = has_flag(doc, "gone");
     memo->absent.has_fired = has_flag(doc, "fired");
@@ -320,6 +321,11 @@ static bool read_active(const struct machine *machine, struct memo *memo,
     return is_ok;
 }
 
+static bool read_due(struct memo *memo, const struct doc_value *doc)
+{
+    return record__number(doc, "due", &memo->due_ns) && memo->due_ns >= 0;
+}
+
 static bool read_fields(const struct machine *machine, struct memo *memo,
                         const struct doc_value *doc)
 {
@@ -330,14 +336,13 @@ static bool read_fields(const struct machine *machine, struct memo *memo,
         return true;
     case MEMO_HOLD:
         memo->hold.has_fired = has_flag(doc, "fired");
-        return memo->hold.has_fired ||
-               record__number(doc, "due", &memo->due_ns);
+        return memo->hold.has_fired || read_due(memo, doc);
     case MEMO_ABSENT:
         return read_absent(machine, memo, doc);
     case MEMO_DEDUPE:
         return record__number(doc, "until", &memo->dedupe.until_ns);
     case MEMO_DEBOUNCE:
-        return record__number(doc, "due", &memo->due_ns);
+        return read_due(memo, doc);
     case MEMO_BREAKER:
         if (!record__number(doc, "count", &count) ||
             !record__number(doc, "start", &memo->breaker.start_ns))

@@ -161,34 +161,60 @@ static void split(struct unit *unit, size_t at, struct slice key)
         add_operation(unit, &after);
 }
 
+/* Two ranges of deletions that meet become one: nothing between them is
+ * touched by another operation. */
+static void merge(struct turn_operation *into, const struct turn_operation *old)
+{
+    bool has_no_end = old->end.at[0] == '\0';
+    if (slice_cmp(old->key, into->key) < 0)
+        into->key = old->key;
+    if (into->end.at[0] != '\0' &&
+        (has_no_end || slice_cmp(old->end, into->end) > 0))
+        into->end = old->end;
+}
+
+static bool meets_txn(const struct unit *unit,
+                      const struct turn_operation *operation)
+{
+    for (size_t i = 0; i < unit->count; i++) {
+        const struct turn_operation *old = &unit->operations[i];
+        bool is_txn = old->kind == TURN_TXN || operation->kind == TURN_TXN;
+        if (old->is_effect && is_txn && meet(old, operation))
+            return true;
+    }
+    return false;
+}
+
 /* What is done to the same key by one run at one moment ends as if it had been
- * done one after the other: etcd wouldn't take it as it stands. */
+ * done one after the other: etcd wouldn't take it as it stands. No two of the
+ * unit's effects ever meet. */
 bool unit__add_effect(struct unit *unit, const struct turn_operation *operation,
                       const char **why)
 {
-    CHECK(operation->is_effect);
+    struct turn_operation new = *operation;
+    CHECK(new.is_effect);
+    if (meets_txn(unit, &new)) {
+        *why = "a key of a txn is written by another action too, at the same "
+               "moment: put both in the txn";
+        return false;
+    }
     for (size_t i = unit->count; i > 0; i--) {
         const struct turn_operation *old = &unit->operations[i - 1];
-        if (!old->is_effect || !meet(old, operation))
+        if (!old->is_effect || !meet(old, &new))
             continue;
-        if (old->kind == TURN_TXN || operation->kind == TURN_TXN) {
-            *why = "a key of a txn is written by another action too, at the "
-                   "same moment: put both in the txn";
-            return false;
-        }
-        if (contains(operation, old)) {
+        if (contains(&new, old)) {
             remove_operation(unit, i - 1);
-        } else if (operation->kind == TURN_DELETE && contains(old, operation)) {
-            return true;
-        } else if (contains(old, operation)) {
-            split(unit, i - 1, operation->key);
-            break; /* the ranges are apart: no other has it */
+        } else if (new.kind == TURN_PUT) {
+            split(unit, i - 1, new.key);
+            break; /* no other has it */
+        } else if (contains(old, &new)) {
+            return true; /* deleted already */
         } else {
-            *why = "a part of what is deleted was written at the same moment";
-            return false;
+            merge(&new, old);
+            remove_operation(unit, i - 1);
         }
     }
-    add_operation(unit, operation);
+    add_operation(unit, &new);
     return true;
 }
 

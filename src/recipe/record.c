@@ -102,6 +102,14 @@ static void write_id(struct buf *out, const char *name, const struct run_id *id)
     buf_printf(out, "\"%s\":\"%.*s\"", name, (int)size, text);
 }
 
+/* A moment, a count: nothing of ours is less than 0, or so far away that a
+ * duration can't be added to it. */
+static bool read_natural(const struct doc_value *doc, const char *name,
+                         int64_t *out)
+{
+    return record__number(doc, name, out) && *out >= 0 && *out < INT64_MAX / 2;
+}
+
 static bool read_id(const struct doc_value *doc, const char *name,
                     struct run_id *out)
 {
@@ -357,7 +365,7 @@ enum err record__read_event(struct arena *arena, const struct doc_value *doc,
     if (!doc || doc->kind != DOC_MAP || !read_id(doc, "id", &its->id) ||
         !record__text(arena, doc_get(doc, "key"), &its->key) ||
         !read_type(doc, &its->type) ||
-        !record__number(doc, "time", &its->time_ns))
+        !read_natural(doc, "time", &its->time_ns))
         return err_set(ERR_CORRUPT, "an event can't be read");
     its->mod_revision = read_number(doc, "mod");
     out->look = read_number(doc, "look");
@@ -530,7 +538,7 @@ static bool read_state_fields(struct arena *arena, const struct doc_value *doc,
     out->not_before_ns = read_number(doc, "not_before");
     if (out->state == ACTIVE_QUEUED)
         return true;
-    if (out->step.size == 0)
+    if (out->step.size == 0 || out->not_before_ns < 0)
         return false;
     if (out->state == ACTIVE_WAITING)
         return true;
@@ -550,8 +558,8 @@ enum err record__read_active(const struct machine *machine, struct arena *arena,
     *out = (struct run){.kind = ACTION_HTTP, .request = SLICE("")};
     if (!doc || !read_id(doc, "id", &out->id) ||
         !read_id(doc, "origin", &out->origin) ||
-        !record__number(doc, "sequence", &out->sequence) ||
-        !record__number(doc, "started", &out->started_ns) ||
+        !read_natural(doc, "sequence", &out->sequence) ||
+        !read_natural(doc, "started", &out->started_ns) ||
         !read_state_fields(arena, doc, out) || !read_answers(arena, doc, out))
         return err_set(ERR_CORRUPT, "a run under way can't be read");
     out->trigger = find_trigger(machine, read_text(arena, doc, "trigger"));

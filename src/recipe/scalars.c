@@ -158,8 +158,9 @@ bool recipe_duration(struct slice text, int64_t *out)
     if (!take_days(&text, &days))
         return false;
     if (!has_days || text.size > 0) {
+        /* Go's has a sign, and a zero without a unit. */
         if (!duration_from_text(text, &rest) || text.at[0] == '-' ||
-            text.at[0] == '+')
+            text.at[0] == '+' || slice_eq(text, SLICE("0")))
             return false;
     }
     return !__builtin_add_overflow(days, rest, out);

@@ -60,7 +60,7 @@ static bool is_seen(struct test_world *world, const struct test_deed *deed,
     return true;
 }
 
-/* ---- saying it ------------------------------------------------------------ */
+/* ---- saying it ----------------------------------------------------------- */
 
 /* As a put's row would have it. */
 static void write_deed(struct buf *out, const struct test_deed *deed)
@@ -96,7 +96,7 @@ static void write_expected(struct test_world *world, struct buf *out,
     }
 }
 
-/* ---- the whole ------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------- */
 
 /* Logs are written beside the store: they have an order of their own. A
  * failure that is dealt with need not be expected. */

@@ -7,7 +7,7 @@ enum {
     FETCHES = 1u << TRIGGER_FEED | 1u << TRIGGER_POLL,
 };
 
-/* ---- which trigger --------------------------------------------------------- */
+/* ---- which trigger ------------------------------------------------------- */
 
 static bool is_one_of(const struct test_world *world, size_t trigger,
                       unsigned kinds)
@@ -29,7 +29,7 @@ static bool find_trigger(struct test_world *world, unsigned kinds,
     return false;
 }
 
-/* ---- what came in before --------------------------------------------------- */
+/* ---- what came in before ------------------------------------------------- */
 
 /* Ids of deliveries and items come in once. Empty: it has none. */
 static bool is_repeated(struct test_world *world, size_t trigger,
@@ -86,7 +86,7 @@ static struct slice id_by(struct test_world *world, const struct expr *expr,
     return kept;
 }
 
-/* ---- clocks, webhooks, items, runs ------------------------------------------ */
+/* ---- clocks, webhooks, items, runs --------------------------------------- */
 
 /* A map with these members, as a key of the inbox has it. */
 static void arrive(struct test_world *world, size_t trigger, const char *one,
@@ -231,7 +231,7 @@ static void give_run(struct test_world *world, const struct doc_value *doc)
     arrive(world, world->recipe.trigger_count - 1, "args", &args, NULL, NULL);
 }
 
-/* ---- keys and time ----------------------------------------------------------- */
+/* ---- keys and time ------------------------------------------------------- */
 
 static void give_put(struct test_world *world, const struct doc_value *doc)
 {

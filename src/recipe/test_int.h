@@ -15,7 +15,7 @@
 #include "recipe/machine.h"
 #include "recipe/test.h"
 
-/* ---- the store ---------------------------------------------------------- */
+/* ---- the store ----------------------------------------------------------- */
 
 struct test_record {
     int64_t revision;
@@ -55,7 +55,7 @@ test_store__next_expiry(const struct test_store *store);
 bool test_store__compare(const struct test_store *store,
                          const struct turn_compare *compare);
 
-/* ---- the world ---------------------------------------------------------- */
+/* ---- the world ----------------------------------------------------------- */
 
 /* Something that the recipe did. */
 struct test_deed {
@@ -123,7 +123,7 @@ void test_world__settle(struct test_world *world);
 /* Time goes from one thing that is due to the next. */
 void test_world__advance(struct test_world *world, int64_t until_ns);
 
-/* ---- given and expect --------------------------------------------------- */
+/* ---- given and expect ---------------------------------------------------- */
 
 void test_given__do(struct test_world *world, const struct doc_value *row);
 /* False: `why` has it, as text. */

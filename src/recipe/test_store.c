@@ -126,7 +126,7 @@ test_store__next_expiry(const struct test_store *store)
     return best;
 }
 
-/* ---- what expressions ask ----------------------------------------------- */
+/* ---- what expressions ask ------------------------------------------------ */
 
 static int64_t count(const struct test_store *store, struct slice prefix,
                      int64_t revision)
@@ -162,7 +162,7 @@ static const struct lookup *find(void *context, int kind, int64_t revision,
     return &store->found;
 }
 
-/* ---- guards and compares ------------------------------------------------ */
+/* ---- guards and compares ------------------------------------------------- */
 
 static bool holds(int order, int operator)
 {

@@ -47,7 +47,7 @@ struct slice test_world__text(struct test_world *world,
     return kept;
 }
 
-/* ---- deeds -------------------------------------------------------------- */
+/* ---- deeds --------------------------------------------------------------- */
 
 static struct test_deed *note(struct test_world *world, const char *kind,
                               struct slice name)
@@ -276,7 +276,7 @@ static void commit(struct test_world *world, const struct turn *turn)
     world->depth = 0;
 }
 
-/* ---- the machine is told -------------------------------------------------- */
+/* ---- the machine is told ------------------------------------------------- */
 
 static void tell_trigger(struct test_world *world, size_t trigger,
                          struct recipe_event *event)

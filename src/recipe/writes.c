@@ -129,6 +129,9 @@ static unsigned events_of(const struct action *action)
 static bool write_feeds(const struct action *action,
                         const struct trigger *trigger)
 {
+    /* The others watch keys of the service, which no action may write. */
+    if (trigger->kind != TRIGGER_KEY && trigger->kind != TRIGGER_ABSENT)
+        return false;
     return (events_of(action) & trigger->events) &&
            pattern_meets_shape(&trigger->pattern, &action->writes);
 }

@@ -277,6 +277,14 @@ void call__send_shared(struct call *call, struct slice head,
     call->via->send(call, head, SLICE(""), body);
 }
 
+void call__answer_shared(struct call *call, revision at, struct refbuf *body)
+{
+    char header[RPC_HEADER_BYTES_MAX];
+    size_t size = rpc__header(call->rpc, at, header);
+    call__send_shared(call, slice_of(header, size), body);
+    call__finish(call);
+}
+
 void call__answer(struct call *call, revision at, struct slice body)
 {
     char header[RPC_HEADER_BYTES_MAX];

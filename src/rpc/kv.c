@@ -13,6 +13,7 @@
 enum {
     /* A longer answer is made in pieces. */
     ANSWER_BYTES_MAX = 1024 * 1024,
+    SHARED_BYTES_MIN = 32 * 1024,
     COMPACTION_LOOK_MS = 20,
 };
 
@@ -356,6 +357,20 @@ static void return_out(struct rpc *rpc, struct buf *lent)
     }
 }
 
+/* A long answer waits as it is for the client to take it; a short one is
+ * copied to where frames are made. */
+static void answer_range(struct call *call, const struct txn_answer *answer)
+{
+    struct slice body = buf_slice(&answer->body);
+    if (body.size < SHARED_BYTES_MIN) {
+        call__answer(call, answer->revision, body);
+        return;
+    }
+    struct refbuf *shared = refbuf_dup(body.at, body.size);
+    call__answer_shared(call, answer->revision, shared);
+    refbuf_unref(shared);
+}
+
 /* `request` need not outlive this. */
 static void range_now(struct call *call, Etcdserverpb__RangeRequest *request)
 {
@@ -375,7 +390,7 @@ static void range_now(struct call *call, Etcdserverpb__RangeRequest *request)
     } else if (err != ERR_OK || answer.error != V3_OK) {
         kv__fail(call, err, answer.error);
     } else {
-        call__answer(call, answer.revision, buf_slice(&answer.body));
+        answer_range(call, &answer);
     }
     return_out(rpc, &answer.body);
 }

@@ -294,6 +294,8 @@ void call__fail_code(struct call *call, enum grpc_code code, const char *text);
 void call__fail_err(struct call *call, enum err err);
 /* A unary answer: a header of this revision, then `body`; and the end. */
 void call__answer(struct call *call, revision at, struct slice body);
+/* The same, where the body isn't to be copied. */
+void call__answer_shared(struct call *call, revision at, struct refbuf *body);
 static inline struct slice call__metadata(const struct call *call,
                                           const char *name)
 {

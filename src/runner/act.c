@@ -207,10 +207,10 @@ static void append_subject(struct act_maker *maker, struct buf *out)
         append_header(maker, out, SLICE("Subject"), subject);
         return;
     }
-    /* RFC 2047: pieces of at most 45 bytes, cut between characters. */
+    /* RFC 2047: pieces of at most 42 bytes, cut between characters. */
     buf_append_str(out, "Subject:");
     for (size_t at = 0; at < subject.size;) {
-        size_t size = subject.size - at < 45 ? subject.size - at : 45;
+        size_t size = subject.size - at < 42 ? subject.size - at : 42;
         while (size > 1 && at + size < subject.size &&
                ((unsigned char)subject.at[at + size] & 0xc0) == 0x80)
             size--;

@@ -117,6 +117,7 @@ static void free_def(struct runner *runner, struct def *def)
     free_slice(&def->why);
     free_slice(&def->owner);
     free_slice(&def->status);
+    free_slice(&def->status_why);
     mem_free(def);
 }
 
@@ -147,6 +148,9 @@ static enum def_state state_of(const struct def *def)
 static void settle(struct runner *runner, struct def *def)
 {
     def->state = state_of(def);
+    /* A broken one says why it can't be read, whatever its status says. */
+    if (def->state != DEF_BROKEN)
+        set_slice(&def->why, def->status_why);
     if (def->work)
         work__changed(runner, def->work);
     workers__consider(runner, def);
@@ -280,7 +284,7 @@ static void read_status(struct def *def, struct slice json)
         why = member && member->kind == DOC_STRING ? member->text : SLICE("");
     }
     set_slice(&def->status, state);
-    set_slice(&def->why, why);
+    set_slice(&def->status_why, why);
     arena_deinit(&arena);
 }
 
@@ -297,14 +301,18 @@ static void set_status(struct runner *runner, struct slice name,
         settle(runner, def);
 }
 
+static void forget_status(struct def *def)
+{
+    def->status_revision = 0;
+    free_slice(&def->status);
+    free_slice(&def->status_why);
+}
+
 static void drop_status(struct runner *runner, struct def *def)
 {
     if (!def->status_revision)
         return;
-    def->status_revision = 0;
-    free_slice(&def->status);
-    if (def->recipe || !def->is_defined)
-        free_slice(&def->why);
+    forget_status(def);
     if (def->is_defined)
         settle(runner, def);
     else
@@ -426,17 +434,19 @@ static void sweep(struct runner *runner)
         all[count++] = def;
     for (size_t i = 0; i < count; i++) {
         bool has_owner = all[i]->owner.size > 0;
-        bool has_status = all[i]->status_revision > 0;
-        bool is_defined = all[i]->is_defined;
-        struct slice name = all[i]->name;
         if (has_owner && all[i]->marks[PART_OWNER] != defs->mark)
             def__set_owner(runner, all[i], SLICE(""), 0, revision);
-        if (is_defined && all[i]->marks[PART_DEF] != defs->mark)
+        if (all[i]->status_revision &&
+            all[i]->marks[PART_STATUS] != defs->mark) {
+            forget_status(all[i]);
+            if (all[i]->is_defined)
+                settle(runner, all[i]);
+        }
+        /* The last of it: it may be gone then. */
+        if (all[i]->is_defined && all[i]->marks[PART_DEF] != defs->mark)
             undefine(runner, all[i]);
-        if (map_get(&defs->by_name, name) != all[i])
-            continue;
-        if (has_status && all[i]->marks[PART_STATUS] != defs->mark)
-            drop_status(runner, all[i]);
+        else
+            free_if_gone(runner, all[i]);
     }
     mem_free(all);
     workers__sweep(runner, defs->mark);

@@ -47,7 +47,8 @@ static void go_on(struct runner *runner, struct work *work)
     struct sub *sub = work->gap->sub;
     CHECK_EQ(sub->state, SUB_OFF);
     CHECK_EQ(sub->queued, 0);
-    machine_advance(work->machine, sub->trigger, work->gap->compacted);
+    machine_skip(work->machine, sub->trigger, work->gap->from,
+                 work->gap->compacted, runner->now.wall_ns);
     sub->next = work->gap->compacted + 1;
     sub->compacted = 0;
     gap__stop(runner, work);

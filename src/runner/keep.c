@@ -36,6 +36,7 @@ struct keep {
     size_t capacity;
     size_t total;
     struct buf below; /* keys before this go; empty: none */
+    bool has_moved;   /* `below`, since its delete was sent */
     bool is_read;     /* what was there before */
     size_t read;      /* records, from the newest on */
     struct buf read_to;
@@ -94,6 +95,7 @@ static void go_below(struct keep *keep, struct slice key)
         return;
     buf_reset(&keep->below);
     buf_append_slice(&keep->below, key);
+    keep->has_moved = true;
 }
 
 void keep__committed(struct work *work, const struct turn *turn)
@@ -139,7 +141,7 @@ static void deleted(struct runner *runner, void *context,
 {
     struct keep *keep = context;
     keep->call = 0;
-    if (answer->code == 0)
+    if (answer->code == 0 && !keep->has_moved)
         buf_reset(&keep->below);
     wait(runner, keep);
 }
@@ -156,6 +158,7 @@ static void delete_below(struct runner *runner, struct keep *keep)
                               keep->work->claim);
     prefix_of(keep, &key);
     store_txn__delete(&txn, buf_slice(&key), buf_slice(&keep->below));
+    keep->has_moved = false;
     keep->call = store_txn__send_raw(runner, &txn, deleted, keep);
     buf_deinit(&key);
 }

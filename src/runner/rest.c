@@ -1,8 +1,8 @@
-#include "doc/json_write.h"
-#include "runner/rest_int.h"
-
+/* Requests under way, and their routes, answers and errors. */
 #include "base/check.h"
 #include "base/time_text.h"
+#include "doc/json_write.h"
+#include "runner/rest_int.h"
 
 /* ---- answers ------------------------------------------------------------- */
 
@@ -17,6 +17,8 @@ static void free_request(struct request *request)
     rest__end_stream(request);
     list_remove(&request->link);
     rest->count--;
+    rest->replay_count -= request->is_replay;
+    rest->again_count -= request->again != NULL;
     arena = request->arena;
     arena_deinit(&arena); /* it is in there itself */
 }
@@ -72,27 +74,54 @@ void rest__refuse(struct request *request, const struct recipe_fault *fault)
     rest__answer(request, 400, &json);
 }
 
+/* What the codes of gRPC are for a client of ours. */
+static const struct {
+    int code;
+    int status;
+    const char *name;
+    const char *says;
+} refusals[] = {
+    {3, 400, "invalid", "the store refuses it"},
+    {5, 503, "unavailable", "the store doesn't know something of it any more"},
+    {7, 403, "forbidden", "the Recipes service may not do this"},
+    {8, 507, "no_space", "the store takes no more"},
+    {9, 503, "unavailable", "the store can't do it now"},
+    {11, 410, "compacted", "the store no longer has that revision"},
+    {12, 501, "unsupported", "the store has no such method"},
+    {16, 403, "forbidden", "the Recipes service may not do this"},
+};
+
+static bool says(struct slice text, const char *words)
+{
+    return memmem(text.at, text.size, words, strlen(words)) != NULL;
+}
+
 void rest__store_error(struct request *request,
                        const struct store_answer *answer)
 {
-    enum { OUT_OF_RANGE = 11, UNIMPLEMENTED = 12 };
     struct slice text = answer->text;
-    if (answer->code == OUT_OF_RANGE) {
-        rest__error(request, 410, "compacted",
-                    "the store no longer has that revision: %.*s",
-                    (int)text.size, text.at);
-    } else if (answer->code == UNIMPLEMENTED) {
-        rest__error(request, 501, "unsupported",
-                    "the store keeps no history of causes and times: this "
-                    "needs etched");
-    } else if (store__is_unsure(answer)) {
+    if (store__is_unsure(answer)) {
         rest__error(request, 503, "unsure",
                     "the store didn't answer; it may have been done: %.*s",
                     (int)text.size, text.at);
-    } else {
-        rest__error(request, 503, "unavailable", "the store: %.*s",
-                    (int)text.size, text.at);
+        return;
     }
+    if (says(text, "future revision")) {
+        rest__error(request, 400, "invalid", "there is no such revision yet");
+        return;
+    }
+    if (says(text, "too large")) {
+        rest__error(request, 413, "too_large", "it is too large for the store");
+        return;
+    }
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        if (refusals[i].code == answer->code) {
+            rest__error(request, refusals[i].status, refusals[i].name,
+                        "%s: %.*s", refusals[i].says, (int)text.size, text.at);
+            return;
+        }
+    }
+    UNREACHABLE(); /* all else is unsure */
 }
 
 /* ---- what routes use ----------------------------------------------------- */
@@ -145,21 +174,67 @@ struct slice rest__key(struct request *request, enum recipe_key kind,
     return kept;
 }
 
-/* Our prefixes end in '/' or a letter: the last byte has a successor. */
 struct slice rest__end(struct request *request, struct slice prefix)
 {
     char *end = arena_dup(&request->arena, prefix.at, prefix.size);
-    CHECK_LT(0, prefix.size);
-    CHECK((unsigned char)end[prefix.size - 1] < 0xff);
-    end[prefix.size - 1]++;
-    return slice_of(end, prefix.size);
+    size_t size = prefix.size;
+    while (size > 0 && (unsigned char)end[size - 1] == 0xff) {
+        size--;
+    }
+    if (size == 0) {
+        return slice_of("", 1); /* a 0: all there is */
+    }
+    end[size - 1]++;
+    return slice_of(end, size);
+}
+
+struct slice rest__behind(struct request *request, struct slice key)
+{
+    char *next = arena_alloc(&request->arena, key.size + 1);
+    memcpy(next, key.at, key.size);
+    next[key.size] = 0;
+    return slice_of(next, key.size + 1);
+}
+
+void rest__not_ready(struct request *request)
+{
+    rest__error(request, 503, "not_ready",
+                "the definitions haven't been read yet");
+}
+
+void rest__again(struct request *request,
+                 void (*again)(struct request *request))
+{
+    CHECK(request->again == NULL);
+    CHECK_EQ(request->call, 0);
+    request->again = again;
+    runner__rest(request->runner)->again_count++;
+}
+
+bool rest__begin_replay(struct request *request)
+{
+    struct rest *rest = runner__rest(request->runner);
+    if (!runner__config(request->runner)->is_etched) {
+        rest__error(request, 501, "unsupported",
+                    "this store keeps no history of causes and times: this "
+                    "needs etched");
+        return false;
+    }
+    if (rest->replay_count >= REST_REPLAYS_MAX) {
+        rest__error(request, 429, "busy",
+                    "%d of explain and backtest are under way",
+                    REST_REPLAYS_MAX);
+        return false;
+    }
+    rest->replay_count++;
+    request->is_replay = true;
+    return true;
 }
 
 struct def *rest__def(struct request *request, struct slice name)
 {
     if (!defs__are_known(request->runner)) {
-        rest__error(request, 503, "not_ready",
-                    "the definitions haven't been read yet");
+        rest__not_ready(request);
         return NULL;
     }
     struct def *def = def__find(request->runner, name);
@@ -191,6 +266,35 @@ void rest__integer(struct buf *out, const char *name, int64_t number)
     buf_append_i64(out, number);
 }
 
+void rest__boolean(struct buf *out, const char *name, bool is_so)
+{
+    rest__name(out, name);
+    buf_append_str(out, is_so ? "true" : "false");
+}
+
+void rest__time_text(struct buf *out, const char *name, int64_t time_ns)
+{
+    char text[TIME_TEXT_BYTES_MAX];
+    rest__text(out, name, slice_of(text, time_to_rfc3339(time_ns, text)));
+}
+
+const struct doc_limits rest__record_limits = {
+    .bytes_max = 16 << 20, .depth_max = 64, .values_max = 1000000};
+
+void rest__json(struct buf *out, struct slice stored)
+{
+    struct arena arena;
+    struct doc_value *doc;
+    arena_init(&arena, 0);
+    if (doc_parse_json(&arena, stored, &rest__record_limits, &doc) == ERR_OK) {
+        struct value value = value_from_doc(&arena, doc);
+        value_write_json(out, &value);
+    } else {
+        json_write_string(out, stored);
+    }
+    arena_deinit(&arena);
+}
+
 /* ---- routes -------------------------------------------------------------- */
 
 struct route {
@@ -200,14 +304,15 @@ struct route {
     const char *parameters;
 };
 static const struct route routes[] = {
-    {"GET", "defs", rest__list_defs, "prefix"},
+    {"GET", "defs", rest__list_defs, "prefix limit after"},
     {"GET", "defs/*", rest__get_def, "version revision"},
     {"PUT", "defs/*", rest__put_def, "dry_run"},
     {"DELETE", "defs/*", rest__delete_def, "purge"},
     {"POST", "defs/*/run", rest__run_def, ""},
     {"POST", "defs/*/pause", rest__pause_def, ""},
-    {"POST", "defs/*/resume", rest__resume_def, ""},
+    {"POST", "defs/*/resume", rest__resume_from, ""},
     {"GET", "runs", rest__list_runs, "recipe status since until limit after"},
+    {"GET", "runs/*", rest__find_run, ""},
     {"GET", "runs/*/*", rest__get_run, ""},
     {"GET", "stream", rest__stream_all, "recipe"},
     {"GET", "explain", rest__explain, "recipe revision"},
@@ -219,7 +324,7 @@ static const struct route routes[] = {
     {"POST", "dead/*/*/retry", rest__retry_dead, ""},
     {"DELETE", "dead/*/*", rest__delete_dead, ""},
     {"POST", "hooks/**", rest__hook, NULL},
-    {"GET", "secrets", rest__list_secrets, ""},
+    {"GET", "secrets", rest__list_secrets, "limit after"},
     {"PUT", "secrets/*", rest__put_secret, ""},
     {"DELETE", "secrets/*", rest__delete_secret, ""},
 };
@@ -292,13 +397,22 @@ static void serve(struct request *request)
 
 /* ---- requests ------------------------------------------------------------ */
 
+static struct slice keep_lower(struct request *request, struct slice text)
+{
+    char *copy = arena_dup(&request->arena, text.at, text.size);
+    for (size_t i = 0; i < text.size; i++) {
+        copy[i] = (char)(copy[i] | (copy[i] >= 'A' && copy[i] <= 'Z') << 5);
+    }
+    return slice_of(copy, text.size);
+}
+
 static void copy_headers(struct request *request,
                          const struct rest_request *from)
 {
     struct rest_header *headers = arena_alloc(
         &request->arena, (from->header_count + 1) * sizeof(*headers));
     for (size_t i = 0; i < from->header_count; i++) {
-        headers[i].name = rest__keep(request, from->headers[i].name);
+        headers[i].name = keep_lower(request, from->headers[i].name);
         headers[i].value = rest__keep(request, from->headers[i].value);
     }
     request->asked.headers = headers;
@@ -367,7 +481,27 @@ void rest__deinit(struct runner *runner)
     runner__set_rest(runner, NULL);
 }
 
+/* One step of each: what they do in it is bounded. */
+static void run_again(struct runner *runner)
+{
+    struct rest *rest = runner__rest(runner);
+    LIST_EACH (node, &rest->requests) {
+        struct request *request = CONTAINER_OF(node, struct request, link);
+        void (*again)(struct request *) = request->again;
+        if (again != NULL) {
+            request->again = NULL;
+            rest->again_count--;
+            again(request);
+        }
+    }
+}
+
 int64_t rest__run(struct runner *runner)
 {
-    return rest__run_streams(runner);
+    struct rest *rest = runner__rest(runner);
+    if (rest->again_count > 0) {
+        run_again(runner);
+    }
+    int64_t next_ns = rest__run_streams(runner);
+    return rest->again_count > 0 ? runner__now(runner).mono_ns : next_ns;
 }

@@ -1,30 +1,36 @@
 /* What a recipe would have done over a span of the past, beside what the one
- * of that name did. Nothing is written. */
+ * of that name did. Nothing is written.
+ *
+ *   from, to -> revisions and their times -> (by name: its state before)
+ *   -> events -> what would have been -> records of what was */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/check.h"
 #include "base/time_text.h"
-#include "proto/history.pb-c.h"
 #include "runner/rest_past.h"
 
-enum { LISTS_OF_PAGE = 500, NOT_FOUND = 5 /* gRPC's */ };
+enum {
+    LISTS_OF_PAGE = 500,
+    IDS_SHOWN = 10000, /* of each kind in the difference */
+};
 
-struct bounds {
-    struct slice text; /* as it was given */
+/* An end of the span, as it was given and as it was found. */
+struct bound {
+    bool is_given;
+    bool is_time;
+    bool is_found;
     int64_t revision;
     int64_t time_ns;
-    bool has_revision;
-    bool has_time;
 };
 
 struct replay {
     struct past past;
     struct backtest *backtest;
     bool is_named; /* by name: the running version, from its state */
-    struct bounds from;
-    struct bounds to;
-    struct bounds *asking;
+    struct bound from;
+    struct bound to;
+    struct bound *asking;
     struct run_id *done; /* runs that took place */
     size_t done_count;
     size_t done_capacity;
@@ -67,14 +73,10 @@ static void note_list(struct replay *replay, struct slice json)
 {
     struct arena arena;
     struct doc_value *doc;
-    const struct doc_limits limits = {
-        .bytes_max = 16 << 20, .depth_max = 64, .values_max = 1000000};
     arena_init(&arena, 0);
-    if (doc_parse_json(&arena, json, &limits, &doc) == ERR_OK) {
-        if (doc->kind == DOC_MAP) {
-            note_done(replay, doc);
-        }
-        for (size_t i = 0; doc->kind == DOC_LIST && i < doc->count; i++) {
+    if (doc_parse_json(&arena, json, &rest__record_limits, &doc) == ERR_OK &&
+        doc->kind == DOC_LIST) {
+        for (size_t i = 0; i < doc->count; i++) {
             note_done(replay, doc->items[i]);
         }
     }
@@ -88,67 +90,73 @@ static int by_id(const void *a, const void *b)
     return run_id_compare(a, b);
 }
 
-static void write_ids(struct buf *json, const char *name,
-                      const struct run_id *ids, size_t count)
+/* A sorted list of ids without doubles. */
+struct ids {
+    struct run_id *list;
+    size_t count;
+};
+
+static void sort(struct ids *ids)
 {
-    rest__name(json, name);
-    buf_append_char(json, '[');
-    for (size_t i = 0; i < count; i++) {
-        char text[RUN_ID_BYTES_MAX];
-        buf_printf(json, "%s\"%.*s\"", i > 0 ? "," : "",
-                   (int)run_id_to_text(&ids[i], text), text);
+    size_t kept = 0;
+    if (ids->count > 0) {
+        qsort(ids->list, ids->count, sizeof(*ids->list), by_id);
     }
-    buf_append_char(json, ']');
+    for (size_t i = 0; i < ids->count; i++) {
+        if (i == 0 || by_id(&ids->list[i], &ids->list[i - 1]) != 0) {
+            ids->list[kept++] = ids->list[i];
+        }
+    }
+    ids->count = kept;
 }
 
-/* Two sorted lists, without doubles, into what one has, and the other, and
- * both. */
+static bool has(const struct ids *ids, const struct run_id *id)
+{
+    return ids->count > 0 && bsearch(id, ids->list, ids->count,
+                                     sizeof(*ids->list), by_id) != NULL;
+}
+
+/* Those of `of` that `other` has, or hasn't. */
+static void write_ids(struct buf *json, const char *name, const struct ids *of,
+                      const struct ids *other, bool is_in_both)
+{
+    size_t count = 0;
+    rest__name(json, name);
+    buf_append_char(json, '[');
+    for (size_t i = 0; i < of->count; i++) {
+        char text[RUN_ID_BYTES_MAX];
+        if (has(other, &of->list[i]) != is_in_both || count++ >= IDS_SHOWN) {
+            continue;
+        }
+        buf_printf(json, "%s\"%.*s\"", count > 1 ? "," : "",
+                   (int)run_id_to_text(&of->list[i], text), text);
+    }
+    buf_append_char(json, ']');
+    char counted[32];
+    snprintf(counted, sizeof(counted), "%s_count", name);
+    rest__integer(json, counted, (int64_t)count);
+}
+
 static void write_difference(struct replay *replay, struct buf *json)
 {
     const struct run_id *given;
     size_t count = backtest_runs(replay->backtest, &given);
-    size_t size = (count + replay->done_count + 1) * sizeof(struct run_id);
-    struct run_id *draft = mem_alloc(size);
-    struct run_id *only_draft = mem_alloc(size);
-    struct run_id *only_past = mem_alloc(size);
-    struct run_id *both = mem_alloc(size);
-    size_t drafts = 0;
-    size_t a = 0;
-    size_t b = 0;
-    size_t counts[3] = {0};
+    struct ids draft = {mem_alloc((count + 1) * sizeof(*given)), 0};
+    struct ids past = {replay->done, replay->done_count};
     for (size_t i = 0; i < count; i++) {
         if (is_within(replay, &given[i])) {
-            draft[drafts++] = given[i];
+            draft.list[draft.count++] = given[i];
         }
     }
-    qsort(draft, drafts, sizeof(*draft), by_id);
-    if (replay->done_count > 0) {
-        qsort(replay->done, replay->done_count, sizeof(*replay->done), by_id);
-    }
-    while (a < drafts || b < replay->done_count) {
-        int order = a == drafts ? 1
-                    : b == replay->done_count
-                        ? -1
-                        : by_id(&draft[a], &replay->done[b]);
-        if (order < 0) {
-            only_draft[counts[0]++] = draft[a++];
-        } else if (order > 0) {
-            only_past[counts[1]++] = replay->done[b++];
-        } else {
-            both[counts[2]++] = draft[a++];
-            b++;
-        }
-    }
+    sort(&draft);
+    sort(&past);
     rest__name(json, "difference");
     buf_append_char(json, '{');
-    write_ids(json, "only_draft", only_draft, counts[0]);
-    write_ids(json, "only_past", only_past, counts[1]);
-    write_ids(json, "both", both, counts[2]);
+    write_ids(json, "only_draft", &draft, &past, false);
+    write_ids(json, "only_past", &past, &draft, false);
+    write_ids(json, "both", &draft, &past, true);
     buf_append_char(json, '}');
-    mem_free(draft);
-    mem_free(only_draft);
-    mem_free(only_past);
-    mem_free(both);
+    mem_free(draft.list);
 }
 
 static void answer(struct replay *replay)
@@ -159,6 +167,8 @@ static void answer(struct replay *replay)
     rest__text(&json, "recipe", replay->past.recipe->name);
     rest__integer(&json, "from", replay->from.revision);
     rest__integer(&json, "to", replay->to.revision);
+    rest__time_text(&json, "from_time", replay->from.time_ns);
+    rest__time_text(&json, "to_time", replay->to.time_ns);
     rest__name(&json, "would");
     backtest_write(replay->backtest, &json);
     write_difference(replay, &json);
@@ -184,11 +194,9 @@ static void done_read(struct runner *runner, void *context,
         note_list(replay, message_bytes(range->kvs[i]->value));
     }
     if (range->more && range->n_kvs > 0) {
-        struct slice last = message_bytes(range->kvs[range->n_kvs - 1]->key);
-        char *next = arena_alloc(&request->arena, last.size + 1);
-        memcpy(next, last.at, last.size);
-        next[last.size] = 0;
-        read_done(replay, slice_of(next, last.size + 1));
+        read_done(replay, rest__behind(request,
+                                       message_bytes(
+                                           range->kvs[range->n_kvs - 1]->key)));
         return;
     }
     answer(replay);
@@ -223,7 +231,7 @@ static enum turn_end end(struct past *past)
     return ended;
 }
 
-static void start(struct past *past)
+static void loaded(struct past *past)
 {
     past__read(past);
 }
@@ -244,36 +252,41 @@ static void begin(struct replay *replay)
 {
     struct past *past = &replay->past;
     struct request *request = past->request;
-    int64_t now_ns = runner__now(request->runner).wall_ns;
+    if (replay->from.revision > replay->to.revision + 1 ||
+        replay->from.time_ns > replay->to.time_ns) {
+        rest__error(request, 400, "invalid",
+                    "from (revision %lld) is behind to (revision %lld)",
+                    (long long)replay->from.revision,
+                    (long long)replay->to.revision);
+        return;
+    }
     const struct backtest_config config = {
         .machine = {.recipe = past->recipe,
                     .uid = past->uid,
                     .zones = runner__config(request->runner)->zones,
                     .seed = 1},
         .from_ns = replay->from.time_ns,
-        .to_ns = replay->to.has_time ? replay->to.time_ns : now_ns,
+        .to_ns = replay->to.time_ns,
         .own_ticks = !replay->is_named && has_clock(past->recipe)};
-    if (replay->from.revision > replay->to.revision) {
-        rest__error(
-            request, 400, "invalid", "from (revision %lld) is behind to (%lld)",
-            (long long)replay->from.revision, (long long)replay->to.revision);
-        return;
-    }
     replay->backtest = backtest_new(&config);
     past->machine = backtest_machine(replay->backtest);
     past->take = take;
     past->end = end;
-    past->next = replay->from.revision;
     past->to = replay->to.revision;
-    past->state_at = replay->from.revision;
-    if (replay->is_named) {
-        past__load(past, start);
+    if (replay->is_named && replay->from.revision > 1) {
+        past->state_at = replay->from.revision - 1;
+        past->defined_at = past->state_at;
+        past__load(past, loaded);
         return;
     }
+    /* Its ticks before the first event see the store as it was just before the
+     * span; so its triggers begin one revision earlier, which isn't given. */
+    past->next = replay->from.revision;
+    int64_t before = past->next > 2 ? past->next - 2 : 0;
     enum err err =
-        machine_load_cursor(past->machine, (struct slice){0}, past->next - 1);
-    CHECK(err == ERR_OK);
-    start(past);
+        machine_load_cursor(past->machine, (struct slice){0}, before);
+    CHECK_EQ(err, ERR_OK);
+    loaded(past);
 }
 
 /* ---- from and to --------------------------------------------------------- */
@@ -288,12 +301,6 @@ static void revision_found(struct runner *runner, void *context,
     ProtobufCMessage *message;
     (void)runner;
     request->call = 0;
-    if (answered->code == NOT_FOUND && replay->asking == &replay->from) {
-        replay->from.revision = 1; /* the store is younger than that */
-        replay->from.has_revision = true;
-        resolve(replay);
-        return;
-    }
     if (answered->code != 0) {
         rest__store_error(request, answered);
         return;
@@ -304,52 +311,98 @@ static void revision_found(struct runner *runner, void *context,
         rest__error(request, 500, "internal", "%s", err_note());
         return;
     }
+    /* The newest that is so old: the span begins behind it, or ends there. */
     replay->asking->revision =
-        ((Etched__V1__RevisionAtResponse *)message)->revision;
-    replay->asking->has_revision = true;
+        ((Etched__V1__RevisionAtResponse *)message)->revision +
+        (replay->asking == &replay->from);
+    replay->asking->is_found = true;
     resolve(replay);
 }
 
-static void ask_revision(struct replay *replay, struct bounds *bounds)
+static void take_first(void *context, const Etched__V1__HistoryRecord *record)
 {
-    Etched__V1__RevisionAtRequest at = ETCHED__V1__REVISION_AT_REQUEST__INIT;
+    struct bound *bound = ((struct replay *)context)->asking;
+    if (bound->revision == 0) {
+        bound->revision = record->event->kv->mod_revision;
+    }
+    bound->time_ns = record->time_unix_nanos;
+    bound->is_found = true;
+}
+
+static void time_found(struct runner *runner, void *context,
+                       const struct store_answer *answered)
+{
+    struct request *request = context;
+    struct replay *replay = request->state;
+    if (answered->more) {
+        past__records(answered, take_first, replay);
+        return;
+    }
+    request->call = 0;
+    if (answered->code != 0) {
+        rest__store_error(request, answered);
+        return;
+    }
+    if (!replay->asking->is_found) { /* there is nothing so new */
+        replay->asking->time_ns = runner__now(runner).wall_ns;
+        replay->asking->is_found = true;
+        if (replay->asking->revision == 0) {
+            replay->asking->revision = runner__revision(runner) + 1;
+        }
+    }
+    resolve(replay);
+}
+
+static void ask(struct replay *replay, struct bound *bound)
+{
+    struct request *request = replay->past.request;
     struct buf message = {0};
-    at.time_unix_nanos = bounds->time_ns;
-    replay->asking = bounds;
+    replay->asking = bound;
+    if (!bound->is_time) {
+        past__ask(request, (struct slice){0}, bound->revision, 0, 1,
+                  time_found);
+        return;
+    }
+    Etched__V1__RevisionAtRequest at = ETCHED__V1__REVISION_AT_REQUEST__INIT;
+    at.time_unix_nanos = bound->is_given ? bound->time_ns : INT64_MAX;
     message_encode(&at.base, &message);
-    rest__call(replay->past.request, RUNNER_REVISION_AT, buf_slice(&message),
+    rest__call(request, RUNNER_REVISION_AT, buf_slice(&message),
                revision_found);
     buf_deinit(&message);
 }
 
 static void resolve(struct replay *replay)
 {
-    if (!replay->from.has_revision) {
-        ask_revision(replay, &replay->from);
-    } else if (!replay->to.has_revision) {
-        ask_revision(replay, &replay->to);
+    if (!replay->from.is_found) {
+        ask(replay, &replay->from);
+    } else if (!replay->to.is_found) {
+        ask(replay, &replay->to);
     } else {
         begin(replay);
     }
 }
 
-static bool read_bounds(struct request *request, const struct doc_value *value,
-                        const char *name, struct bounds *out)
+/* A revision, a moment, or how long ago; false: answered. */
+static bool read_bound(struct request *request, const struct doc_value *body,
+                       const char *name, struct bound *out)
 {
+    const struct doc_value *value = doc_get(body, name);
     int64_t ago;
-    int64_t now_ns = runner__now(request->runner).wall_ns;
+    if (value == NULL) {
+        return true;
+    }
+    out->is_given = true;
     if (value->kind == DOC_INT && value->integer > 0) {
         out->revision = value->integer;
-        out->has_revision = true;
         return true;
     }
     if (value->kind == DOC_STRING) {
-        out->has_time = true;
+        out->is_time = true;
         if (time_from_rfc3339(value->text, &out->time_ns)) {
             return true;
         }
         if (recipe_duration(value->text, &ago)) {
-            out->time_ns = now_ns - ago;
+            out->time_ns = runner__now(request->runner).wall_ns - ago;
             return true;
         }
     }
@@ -394,6 +447,21 @@ static bool find_document(struct request *request,
     return true;
 }
 
+/* Without `to`, up to now; without `from`, from the oldest there is. */
+static bool read_span(struct request *request, const struct doc_value *body,
+                      struct replay *replay)
+{
+    if (!read_bound(request, body, "from", &replay->from) ||
+        !read_bound(request, body, "to", &replay->to)) {
+        return false;
+    }
+    if (!replay->to.is_given) {
+        replay->to.is_time = true;
+        replay->to.time_ns = runner__now(request->runner).wall_ns;
+    }
+    return true;
+}
+
 void rest__backtest(struct request *request)
 {
     struct doc_value *body;
@@ -402,32 +470,11 @@ void rest__backtest(struct request *request)
     struct replay *replay = arena_alloc(&request->arena, sizeof(*replay));
     memset(replay, 0, sizeof(*replay));
     if (!rest__body(request, &body) ||
+        !rest__members(request, body, "recipe from to") ||
         !find_document(request, doc_get(body, "recipe"), &replay->is_named,
-                       &json, &uid)) {
+                       &json, &uid) ||
+        !read_span(request, body, replay) || !rest__begin_replay(request)) {
         return;
-    }
-    if (!runner__config(request->runner)->is_etched) {
-        rest__error(request, 501, "unsupported",
-                    "this store keeps no history of causes and times: backtest "
-                    "needs etched");
-        return;
-    }
-    const struct doc_value *from = doc_get(body, "from");
-    const struct doc_value *to = doc_get(body, "to");
-    replay->from = (struct bounds){.revision = 1, .has_revision = true};
-    replay->to = (struct bounds){.revision = runner__revision(request->runner),
-                                 .has_revision = true};
-    if (from != NULL) {
-        replay->from = (struct bounds){0};
-        if (!read_bounds(request, from, "from", &replay->from)) {
-            return;
-        }
-    }
-    if (to != NULL) {
-        replay->to = (struct bounds){0};
-        if (!read_bounds(request, to, "to", &replay->to)) {
-            return;
-        }
     }
     if (past__init(&replay->past, request, json, uid)) {
         request->undo = undo;

@@ -1,9 +1,10 @@
+/* Definitions: list, read, write, delete; run, pause, resume; the tests that
+ * stand in documents. */
 #include <stdio.h>
-
-#include "runner/rest_int.h"
 
 #include "base/check.h"
 #include "recipe/test.h"
+#include "runner/rest_int.h"
 
 /* ---- reading ------------------------------------------------------------- */
 
@@ -36,10 +37,8 @@ static void write_def(struct request *request, struct def *def, struct buf *out)
     rest__text(out, "name", def->name);
     write_status(request, def, out);
     if (recipe != NULL) {
-        rest__name(out, "enabled");
-        buf_append_str(out, recipe->enabled ? "true" : "false");
-        rest__name(out, "shadow");
-        buf_append_str(out, recipe->shadow ? "true" : "false");
+        rest__boolean(out, "enabled", recipe->enabled);
+        rest__boolean(out, "shadow", recipe->shadow);
         rest__text(out, "description", recipe->description);
         rest__name(out, "labels");
         if (recipe->labels.kind == VALUE_MAP) {
@@ -51,29 +50,40 @@ static void write_def(struct request *request, struct def *def, struct buf *out)
     buf_append_char(out, '}');
 }
 
+/* All, where no limit is given. */
 void rest__list_defs(struct request *request)
 {
     struct slice prefix = rest__parameter(request, "prefix");
-    struct slice after = {0};
+    struct slice after = rest__parameter(request, "after");
     struct buf json = {0};
     struct def *def;
+    int64_t limit = INT64_MAX;
+    int64_t count = 0;
+    if (!rest__number(request, "limit", 1, REST_PAGE_MAX, &limit)) {
+        return;
+    }
     if (!defs__are_known(request->runner)) {
-        rest__error(request, 503, "not_ready",
-                    "the definitions haven't been read yet");
+        rest__not_ready(request);
         return;
     }
     buf_append_str(&json, "{\"recipes\":[");
-    bool is_first = true;
     while ((def = def__next(request->runner, after)) != NULL) {
-        after = def->name;
         if (def->uid == 0 || !slice_has_prefix(def->name, prefix)) {
+            after = def->name;
             continue;
         }
-        buf_append_str(&json, is_first ? "" : ",");
-        is_first = false;
+        if (count == limit) {
+            break;
+        }
+        buf_append_str(&json, count++ > 0 ? "," : "");
+        after = def->name;
         write_def(request, def, &json);
     }
-    buf_append_str(&json, "]}");
+    buf_append_char(&json, ']');
+    if (def != NULL) {
+        rest__text(&json, "next", after);
+    }
+    buf_append_char(&json, '}');
     rest__answer(request, 200, &json);
 }
 
@@ -111,7 +121,7 @@ static void older_read(struct runner *runner, void *context,
     }
     struct buf json = {0};
     buf_append_str(&json, "{\"recipe\":");
-    buf_append_slice(&json, message_bytes(kv->value));
+    rest__json(&json, message_bytes(kv->value));
     buf_append_str(&json, ",\"status\":{");
     rest__integer(&json, "version", kv->version);
     rest__integer(&json, "uid", kv->create_revision);
@@ -130,7 +140,7 @@ void rest__get_def(struct request *request)
         !rest__number(request, "revision", 1, INT64_MAX, &revision)) {
         return;
     }
-    if (older->version > 0 || revision > 0) {
+    if ((older->version > 0 || revision > 0) && recipe_name_is_valid(name)) {
         request->state = older;
         rest__range(request, rest__key(request, RECIPE_KEY_DEF, name, NULL),
                     NULL, revision, 0, older_read);
@@ -142,7 +152,7 @@ void rest__get_def(struct request *request)
     }
     struct buf json = {0};
     buf_append_str(&json, "{\"recipe\":");
-    buf_append_slice(&json, def->json);
+    rest__json(&json, def->json);
     buf_append_str(&json, ",\"status\":{");
     write_status(request, def, &json);
     buf_append_str(&json, "}}");
@@ -194,7 +204,7 @@ static void put_again(struct request *request, const Mvccpb__KeyValue *kv)
         return;
     }
     if (kv != NULL && slice_eq(message_bytes(kv->value), put->json)) {
-        answer_put(request, version, 0, false, false);
+        answer_put(request, version, kv->mod_revision, false, false);
         return;
     }
     if (++put->tries > PUT_TRIES) {
@@ -221,7 +231,7 @@ static void put_done(struct runner *runner, void *context,
     }
     const Etcdserverpb__TxnResponse *txn = answer->txn;
     if (txn->succeeded && put->is_same) {
-        answer_put(request, put->version, 0, false, false);
+        answer_put(request, put->version, put->known, false, false);
         return;
     }
     if (txn->succeeded) {
@@ -256,7 +266,7 @@ static void send_put(struct request *request)
 
 static bool read_if_match(struct request *request, int64_t *out)
 {
-    struct slice text = rest__header(request, "if-match");
+    struct slice text = rest__header(request, SLICE("if-match"));
     if (text.size >= 2 && text.at[0] == '"' && text.at[text.size - 1] == '"') {
         text = slice_of(text.at + 1, text.size - 2);
     }
@@ -280,7 +290,11 @@ static struct recipe *parse(struct request *request)
         if (fault.text[0] == 0) {
             snprintf(fault.text, sizeof(fault.text), "%s", err_note());
         }
-        rest__refuse(request, &fault);
+        if (err == ERR_TOO_LARGE) {
+            rest__error(request, 413, "too_large", "%s", fault.text);
+        } else {
+            rest__refuse(request, &fault);
+        }
         return NULL;
     }
     return recipe;
@@ -292,7 +306,13 @@ void rest__put_def(struct request *request)
     struct put *put = arena_alloc(&request->arena, sizeof(*put));
     *put = (struct put){0};
     request->state = put;
-    if (!read_if_match(request, &put->if_version)) {
+    bool is_dry;
+    if (!read_if_match(request, &put->if_version) ||
+        !rest__flag(request, "dry_run", &is_dry)) {
+        return;
+    }
+    if (!defs__are_known(request->runner)) {
+        rest__not_ready(request);
         return;
     }
     struct recipe *recipe = parse(request);
@@ -314,14 +334,13 @@ void rest__put_def(struct request *request)
     recipe_free(recipe);
     struct def *def = def__find(request->runner, name);
     bool is_there = def != NULL && def->uid != 0;
-    if (slice_eq(rest__parameter(request, "dry_run"), SLICE("true"))) {
-        answer_put(request, is_there ? def->version : 0, 0, false,
-                   !is_there || !slice_eq(def->json, put->json));
-        return;
-    }
+    put->is_same = is_there && slice_eq(def->json, put->json);
     put->known = is_there ? def->mod_revision : 0;
     put->version = is_there ? def->version : 0;
-    put->is_same = is_there && slice_eq(def->json, put->json);
+    if (is_dry) {
+        answer_put(request, put->version, put->known, false, !put->is_same);
+        return;
+    }
     if (put->if_version > 0 && put->if_version != put->version) {
         /* What we know may be old: the store has the last word. */
         put->known = INT64_MAX;
@@ -338,6 +357,19 @@ static void add_delete(struct request *request, struct store_txn *txn,
                       is_below ? rest__end(request, key) : (struct slice){0});
 }
 
+/* Records and dead letters outlive their recipe: where it is long gone, a purge
+ * still finds them. */
+static bool has_deleted(const Etcdserverpb__TxnResponse *txn)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < txn->n_responses; i++) {
+        const Etcdserverpb__DeleteRangeResponse *response =
+            txn->responses[i]->response_delete_range;
+        count += response != NULL ? response->deleted : 0;
+    }
+    return txn->succeeded && count > 0;
+}
+
 static void deleted(struct runner *runner, void *context,
                     const struct store_answer *answer)
 {
@@ -348,7 +380,7 @@ static void deleted(struct runner *runner, void *context,
         rest__store_error(request, answer);
         return;
     }
-    if (!answer->txn->succeeded) {
+    if (!has_deleted(answer->txn)) {
         rest__error(request, 404, "not_found", "there is no recipe \"%.*s\"",
                     (int)request->segments[1].size, request->segments[1].at);
         return;
@@ -356,8 +388,19 @@ static void deleted(struct runner *runner, void *context,
     struct buf json = {0};
     buf_append_char(&json, '{');
     rest__text(&json, "name", request->segments[1]);
-    buf_append_str(&json, "}");
+    buf_append_char(&json, '}');
     rest__answer(request, 200, &json);
+}
+
+static void begin_if_defined(struct request *request, struct store_txn *txn)
+{
+    const struct turn_compare compare = {
+        .key = rest__key(request, RECIPE_KEY_DEF, request->segments[1], NULL),
+        .target = TURN_VERSION,
+        .operator= TURN_GREATER,
+        .number = 0};
+    store_txn__begin(txn);
+    store_txn__compare(txn, &compare);
 }
 
 /* With the owner's key goes its fence: a turn that is under way fails. */
@@ -368,24 +411,26 @@ void rest__delete_def(struct request *request)
     static const enum recipe_key trees[] = {RECIPE_KEY_STATE, RECIPE_KEY_ACTIVE,
                                             RECIPE_KEY_IN, RECIPE_KEY_SEEN};
     struct store_txn txn;
-    const struct turn_compare compare = {
-        .key = rest__key(request, RECIPE_KEY_DEF, request->segments[1], NULL),
-        .target = TURN_VERSION,
-        .operator= TURN_GREATER,
-        .number = 0};
+    bool is_purge;
+    if (!rest__flag(request, "purge", &is_purge)) {
+        return;
+    }
     if (!recipe_name_is_valid(request->segments[1])) {
         rest__error(request, 404, "not_found", "that is no recipe's name");
         return;
     }
-    store_txn__begin(&txn);
-    store_txn__compare(&txn, &compare);
+    if (is_purge) {
+        store_txn__begin(&txn);
+    } else {
+        begin_if_defined(request, &txn);
+    }
     for (size_t i = 0; i < sizeof(singles) / sizeof(singles[0]); i++) {
         add_delete(request, &txn, singles[i], false);
     }
     for (size_t i = 0; i < sizeof(trees) / sizeof(trees[0]); i++) {
         add_delete(request, &txn, trees[i], true);
     }
-    if (slice_eq(rest__parameter(request, "purge"), SLICE("true"))) {
+    if (is_purge) {
         add_delete(request, &txn, RECIPE_KEY_RUN, true);
         add_delete(request, &txn, RECIPE_KEY_DEAD, true);
     }
@@ -404,6 +449,11 @@ static void accepted(struct runner *runner, void *context,
         rest__store_error(request, answer);
         return;
     }
+    if (!answer->txn->succeeded) {
+        rest__error(request, 404, "not_found", "there is no recipe \"%.*s\"",
+                    (int)request->segments[1].size, request->segments[1].at);
+        return;
+    }
     struct buf json = {0};
     buf_append_char(&json, '{');
     rest__text(&json, "name", request->segments[1]);
@@ -414,39 +464,58 @@ static void accepted(struct runner *runner, void *context,
     rest__answer(request, request->state ? 202 : 200, &json);
 }
 
-void rest__run_def(struct request *request)
+/* {"args": {...}} or nothing; false: answered. */
+static bool write_args(struct request *request, struct buf *out)
 {
     struct doc_value *body;
-    struct store_txn txn;
-    struct buf value = {0};
-    if (rest__def(request, request->segments[1]) == NULL ||
-        !rest__body(request, &body)) {
-        return;
+    if (!rest__body(request, &body)) {
+        return false;
     }
     const struct doc_value *args = doc_get(body, "args");
     for (size_t i = 0; i < body->count; i++) {
         if (!slice_eq(body->members[i].name, SLICE("args"))) {
             rest__error(request, 400, "invalid", "write {\"args\": {...}}");
-            return;
+            return false;
         }
     }
     if (args != NULL && args->kind != DOC_MAP) {
         rest__error(request, 400, "invalid", "args: write a map");
-        return;
+        return false;
     }
-    buf_append_str(&value, "{\"args\":");
+    buf_append_str(out, "{\"args\":");
     if (args != NULL) {
         struct value given = value_from_doc(&request->arena, args);
-        value_write_json(&value, &given);
+        value_write_json(out, &given);
     } else {
-        buf_append_str(&value, "{}");
+        buf_append_str(out, "{}");
     }
-    buf_append_str(&value, ",\"depth\":0}");
+    buf_append_str(out, ",\"depth\":0}");
+    return true;
+}
+
+/* A paused one takes it, and does it later; a disabled one may never. */
+void rest__run_def(struct request *request)
+{
+    struct store_txn txn;
+    struct buf value = {0};
+    const struct def *def = rest__def(request, request->segments[1]);
+    if (def == NULL) {
+        return;
+    }
+    if (def->state == DEF_DISABLED || def->state == DEF_BROKEN) {
+        rest__error(request, 409, def_state_text(def->state),
+                    "the recipe is %s: nothing would come of it",
+                    def_state_text(def->state));
+        return;
+    }
+    if (!write_args(request, &value)) {
+        return;
+    }
     char *id =
         arena_printf(&request->arena, "%016llx",
                      (unsigned long long)runner__random(request->runner));
     request->state = id;
-    store_txn__begin(&txn);
+    begin_if_defined(request, &txn);
     store_txn__put(&txn,
                    rest__key(request, RECIPE_KEY_IN, request->segments[1],
                              arena_printf(&request->arena, "call/%s", id)),
@@ -461,20 +530,22 @@ void rest__pause_def(struct request *request)
     if (rest__def(request, request->segments[1]) == NULL) {
         return;
     }
-    store_txn__begin(&txn);
+    begin_if_defined(request, &txn);
     store_txn__put(
         &txn, rest__key(request, RECIPE_KEY_STATUS, request->segments[1], NULL),
         SLICE("{\"state\":\"paused\",\"why\":\"by request\"}"), 0);
     rest__txn(request, &txn, accepted);
 }
 
+/* After a gap too there is no more to it: the turn that said so has moved the
+ * cursor behind it. */
 void rest__resume_def(struct request *request)
 {
     struct store_txn txn;
     if (rest__def(request, request->segments[1]) == NULL) {
         return;
     }
-    store_txn__begin(&txn);
+    begin_if_defined(request, &txn);
     store_txn__delete(
         &txn, rest__key(request, RECIPE_KEY_STATUS, request->segments[1], NULL),
         (struct slice){0});

@@ -37,7 +37,6 @@ static void undo(struct request *request)
     past__deinit(&explain->past);
     buf_deinit(&explain->accounts);
     buf_deinit(&explain->changed);
-    rest__end_replay(request);
 }
 
 /* ---- the answer ---------------------------------------------------------- */
@@ -50,8 +49,9 @@ static void answer(struct explain *explain, const char *outcome)
     buf_append_char(&json, '{');
     rest__text(&json, "recipe", explain->past.recipe->name);
     rest__integer(&json, "revision", explain->revision);
-    rest__name(&json, "taken");
-    buf_append_str(&json, explain->passed_at != 0 ? "true" : "false");
+    if (explain->is_concerned) {
+        rest__boolean(&json, "taken", explain->passed_at != 0);
+    }
     if (explain->passed_at != 0) {
         rest__integer(&json, "taken_at", explain->passed_at);
     }
@@ -104,9 +104,8 @@ static enum turn_end end(struct past *past)
     struct explain *explain = (struct explain *)past;
     const char *outcome = NULL;
     if (explain->accounts.size == 0) {
-        outcome = explain->revision < past->next
-                      ? "it was before the recipe began"
-                      : "its trigger was told, and nothing came of it";
+        outcome = "its trigger was told, and nothing came of it: it had begun "
+                  "later, or wants other outcomes";
     }
     answer(explain, outcome);
     return TURN_TAKEN;
@@ -153,10 +152,9 @@ static bool passes(struct explain *explain, struct slice cursor)
     bool is_behind = false;
     if (machine_load_cursor(machine, cursor, 0) == ERR_OK) {
         for (size_t i = 0; i < past->recipe->trigger_count; i++) {
-            is_behind = is_behind ||
-                        (explain->is_of[i] &&
-                         machine_position(machine, i).revision >=
-                             explain->revision);
+            is_behind = is_behind || (explain->is_of[i] &&
+                                      machine_position(machine, i).revision >=
+                                          explain->revision);
         }
     }
     machine_free(machine);
@@ -203,10 +201,10 @@ static void read_cursors(struct explain *explain)
 {
     struct request *request = explain->past.request;
     explain->cursors_count = 0;
-    past__ask(request,
-              rest__key(request, RECIPE_KEY_CURSOR, explain->past.recipe->name,
-                        NULL),
-              explain->cursors_next, 0, CURSORS_OF_PAGE, cursors_read);
+    past__ask(
+        request,
+        rest__key(request, RECIPE_KEY_CURSOR, explain->past.recipe->name, NULL),
+        explain->cursors_next, 0, CURSORS_OF_PAGE, cursors_read);
 }
 
 /* ---- what it was --------------------------------------------------------- */

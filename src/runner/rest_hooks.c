@@ -1,9 +1,15 @@
 /* Webhooks: what comes in is a key first, and answered when that is
  * committed.
  *
- *   path -> triggers of definitions -> their secrets -> signature
- *        -> a lease -> in/<name>/<trigger>/<id> of each, if absent -> 202 */
+ *   path -> triggers of definitions -> their secrets -> signature -> id
+ *        -> a lease -> in/<name>/<trigger>/<id> of each, if absent -> 202
+ *
+ * Several recipes may have one path. Each that takes it gets it, whatever the
+ * others say; it is refused where all refuse it. Where one can't say now (its
+ * secret can't be opened, the store is away) the answer is 503 after the others
+ * have it, so that it comes again: to them it is a duplicate then. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "runner/rest_int.h"
@@ -12,7 +18,15 @@ enum {
     TARGETS_MAX = 32,
     SHARED_LEASES = 8,
     LEASE_SHARED_PART = 20, /* one is given out for a 20th of its time */
-    ID_BYTES_MAX = 128,
+    ID_BYTES_MAX = 40,
+    COMMIT_BYTES_MAX = 512 << 10, /* of one transaction, or one target */
+};
+
+enum verdict {
+    TARGET_TAKES,
+    TARGET_REFUSES,    /* the signature */
+    TARGET_HAS_NO_ID,  /* its `dedupe` can't be evaluated */
+    TARGET_CANT_SAY,
 };
 
 struct target {
@@ -21,14 +35,19 @@ struct target {
     struct slice secret; /* its name; empty: none */
     struct slice header;
     int64_t ttl_s;
+    int64_t lease;
+    enum verdict verdict;
     char id[ID_BYTES_MAX];
-    bool is_refused;
 };
 struct hook {
     struct target targets[TARGETS_MAX];
     size_t count;
-    size_t at; /* its secret, or lease, is being fetched */
-    int64_t leases[TARGETS_MAX];
+    size_t at;         /* its secret, or lease, is being fetched */
+    size_t committing; /* those before have been, or are being, committed */
+    size_t taken;      /* by so many recipes */
+    bool is_new;       /* to one of them */
+    bool has_retried;  /* with other leases */
+    struct slice no_id; /* why one has none */
     struct slice value; /* JSON, of each inbox key */
 };
 
@@ -52,33 +71,76 @@ static void hash_id(struct request *request, struct slice text, char *out)
     hex(hash, 16, out);
 }
 
+/* What lets its sender in isn't kept. */
+static bool is_shown(struct slice name)
+{
+    return !slice_eq(name, SLICE("authorization")) &&
+           !slice_eq(name, SLICE("proxy-authorization")) &&
+           !slice_eq(name, SLICE("cookie"));
+}
+
+static struct value text_of(struct slice text)
+{
+    struct value value = value_string(text);
+    if (!slice_is_utf8(text)) {
+        value.kind = VALUE_BYTES;
+    }
+    return value;
+}
+
+/* One of a name; those that come several times are one, with commas (RFC 9110,
+ * section 5.2). */
+static struct value headers_of(const struct request *request,
+                               struct arena *arena)
+{
+    size_t count = request->asked.header_count;
+    struct value_map *map = arena_alloc(arena, sizeof(*map));
+    map->count = 0;
+    map->keys = arena_alloc(arena, (count + 1) * sizeof(*map->keys));
+    map->values = arena_alloc(arena, (count + 1) * sizeof(*map->values));
+    for (size_t i = 0; i < count; i++) {
+        struct slice name = request->asked.headers[i].name;
+        struct slice text = request->asked.headers[i].value;
+        size_t at = 0;
+        while (at < map->count && !slice_eq(map->keys[at].text, name)) {
+            at++;
+        }
+        if (!is_shown(name) || !slice_is_utf8(name)) {
+            continue;
+        }
+        if (at < map->count) {
+            struct slice before = map->values[at].text;
+            char *both = arena_alloc(arena, before.size + text.size + 2);
+            memcpy(both, before.at, before.size);
+            memcpy(both + before.size, ", ", 2);
+            memcpy(both + before.size + 2, text.at, text.size);
+            text = slice_of(both, before.size + text.size + 2);
+        }
+        map->keys[at] = value_string(name);
+        map->values[at] = text_of(text);
+        map->count += at == map->count;
+    }
+    return (struct value){.kind = VALUE_MAP, .map = map};
+}
+
 static enum expr_found ingredient(void *context, size_t slot,
                                   struct arena *arena, struct value *out)
 {
-    struct request *request = context;
+    const struct request *request = context;
     *out = (struct value){.kind = VALUE_ABSENT};
     if (slot == INGREDIENT_BODY) {
         *out = value_from_text(arena, request->asked.body);
     } else if (slot == INGREDIENT_HEADERS) {
-        size_t count = request->asked.header_count;
-        struct value_map *map = arena_alloc(arena, sizeof(*map));
-        map->count = count;
-        map->keys = arena_alloc(arena, (count + 1) * sizeof(*map->keys));
-        map->values = arena_alloc(arena, (count + 1) * sizeof(*map->values));
-        for (size_t i = 0; i < count; i++) {
-            map->keys[i] = value_string(request->asked.headers[i].name);
-            map->values[i] = value_string(request->asked.headers[i].value);
-        }
-        *out = (struct value){.kind = VALUE_MAP, .map = map};
+        *out = headers_of(request, arena);
     }
     return EXPR_FOUND;
 }
 
-/* False: the expression can't be evaluated; answered. */
-static bool id_by_expression(struct request *request,
+static void id_by_expression(struct request *request,
                              const struct recipe *recipe,
                              const struct expr *expr, struct target *target)
 {
+    struct hook *hook = request->state;
     const struct expr_world world = {
         .context = request,
         .ingredient = ingredient,
@@ -95,33 +157,53 @@ static bool id_by_expression(struct request *request,
     (void)expr_eval(expr, slots, &world, &expr_budget_default, &request->arena,
                     &id);
     if (id.kind == VALUE_ERROR) {
-        rest__error(request, 400, "no_id", "the recipe's dedupe: %.*s",
-                    (int)id.text.size, id.text.at);
-        return false;
+        target->verdict = TARGET_HAS_NO_ID;
+        hook->no_id = rest__keep(request, id.text);
+        return;
     }
     value_write_text(&text, &id);
     hash_id(request, buf_slice(&text), target->id);
     buf_deinit(&text);
-    return true;
 }
 
-static bool find_id(struct request *request, const struct recipe *recipe,
+static void find_id(struct request *request, const struct recipe *recipe,
                     const struct trigger *trigger, struct target *target)
 {
     static const char *const headers[] = {"x-github-delivery", "webhook-id",
                                           "x-delivery-id", "idempotency-key"};
     if (trigger->hook.dedupe != NULL) {
-        return id_by_expression(request, recipe, trigger->hook.dedupe, target);
+        id_by_expression(request, recipe, trigger->hook.dedupe, target);
+        return;
     }
     for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
-        struct slice given = rest__header(request, headers[i]);
+        struct slice given = rest__header(request, slice_str(headers[i]));
         if (given.size > 0) {
             hash_id(request, given, target->id);
-            return true;
+            return;
         }
     }
     hash_id(request, request->asked.body, target->id);
-    return true;
+}
+
+/* The definitions may have changed while secrets were read. */
+static void find_ids(struct request *request)
+{
+    struct hook *hook = request->state;
+    for (size_t i = 0; i < hook->count; i++) {
+        struct target *target = &hook->targets[i];
+        if (target->verdict != TARGET_TAKES) {
+            continue;
+        }
+        const struct def *def = def__find(request->runner, target->recipe);
+        if (def == NULL || def->recipe == NULL ||
+            target->trigger >= def->recipe->trigger_count ||
+            def->recipe->triggers[target->trigger].kind != TRIGGER_WEBHOOK) {
+            target->verdict = TARGET_CANT_SAY;
+            continue;
+        }
+        find_id(request, def->recipe, &def->recipe->triggers[target->trigger],
+                target);
+    }
 }
 
 /* ---- who is meant -------------------------------------------------------- */
@@ -141,18 +223,17 @@ static bool add_target(struct request *request, struct hook *hook,
                        const struct def *def, const struct trigger *trigger)
 {
     if (hook->count == TARGETS_MAX) {
-        rest__error(request, 500, "internal",
-                    "more than %d recipes have this path", TARGETS_MAX);
+        rest__error(request, 500, "too_many",
+                    "more than %d triggers have this path", TARGETS_MAX);
         return false;
     }
-    struct target *target = &hook->targets[hook->count++];
-    *target =
+    hook->targets[hook->count++] =
         (struct target){.recipe = rest__keep(request, def->name),
                         .trigger = trigger->index,
                         .secret = rest__keep(request, trigger->hook.secret),
                         .header = rest__keep(request, trigger->hook.header),
                         .ttl_s = trigger->hook.dedupe_ns / REST_SECOND + 1};
-    return find_id(request, def->recipe, trigger, target);
+    return true;
 }
 
 /* False: answered. Those that are paused take what comes, and work it later;
@@ -188,11 +269,10 @@ static bool find_targets(struct request *request, struct hook *hook)
 static struct slice make_value(struct request *request)
 {
     struct buf json = {0};
-    struct value value;
+    struct value value = value_from_text(&request->arena, request->asked.body);
     buf_append_str(&json, "{\"body\":");
-    value = value_from_text(&request->arena, request->asked.body);
     value_write_json(&json, &value);
-    (void)ingredient(request, INGREDIENT_HEADERS, &request->arena, &value);
+    value = headers_of(request, &request->arena);
     buf_append_str(&json, ",\"headers\":");
     value_write_json(&json, &value);
     buf_append_char(&json, '}');
@@ -217,26 +297,24 @@ static void check_signature(struct request *request, struct target *target,
                             struct slice key)
 {
     const struct runner_doors *doors = &runner__config(request->runner)->doors;
-    char name[130];
     char wanted[65];
     unsigned char hash[32];
-    snprintf(name, sizeof(name), "%.*s", (int)target->header.size,
-             target->header.at);
-    struct slice given = rest__header(request, name);
+    struct slice given = rest__header(request, target->header);
     if (slice_has_prefix(given, SLICE("sha256="))) {
         given.at += 7;
         given.size -= 7;
     }
     doors->hmac_sha256(doors->context, key, request->asked.body, hash);
     hex(hash, sizeof(hash), wanted);
-    if (!is_same(given, slice_of(wanted, 64))) {
-        target->is_refused = true;
+    if (!is_same(given, slice_of(wanted, 64)) || key.size == 0) {
+        target->verdict = TARGET_REFUSES;
     }
 }
 
-static void get_lease(struct request *request);
+static void get_leases(struct request *request);
 static void check_next(struct request *request);
 
+/* Without its secret nothing is right; it takes as long to say so. */
 static void secret_read(struct runner *runner, void *context,
                         const struct store_answer *answer)
 {
@@ -245,20 +323,21 @@ static void secret_read(struct runner *runner, void *context,
     struct target *target = &hook->targets[hook->at];
     const struct runner_doors *doors = &runner__config(runner)->doors;
     struct buf secret = {0};
+    enum err err = ERR_OK;
     request->call = 0;
     if (answer->code != 0) {
         rest__store_error(request, answer);
         return;
     }
-    enum err err = ERR_NOT_FOUND;
     if (answer->range->n_kvs > 0) {
         err =
             doors->unseal(doors->context, target->secret,
                           message_bytes(answer->range->kvs[0]->value), &secret);
     }
-    /* Without its secret nothing is right; it takes as long to say so. */
     check_signature(request, target, buf_slice(&secret));
-    target->is_refused = target->is_refused || err != ERR_OK;
+    if (err != ERR_OK) {
+        target->verdict = TARGET_CANT_SAY;
+    }
     if (secret.size > 0) {
         explicit_bzero(secret.at, secret.size);
     }
@@ -267,10 +346,53 @@ static void secret_read(struct runner *runner, void *context,
     check_next(request);
 }
 
+static size_t count_of(const struct hook *hook, enum verdict verdict)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < hook->count; i++) {
+        count += hook->targets[i].verdict == verdict;
+    }
+    return count;
+}
+
+static void answer_hook(struct request *request)
+{
+    const struct hook *hook = request->state;
+    struct buf json = {0};
+    const char *id = NULL;
+    if (count_of(hook, TARGET_CANT_SAY) > 0) {
+        rest__error(request, 503, "unavailable",
+                    "one of the recipes with this path can't check the "
+                    "signature now: its secret can't be opened");
+        return;
+    }
+    if (hook->taken == 0 && count_of(hook, TARGET_HAS_NO_ID) > 0) {
+        rest__error(request, 400, "no_id", "the recipe's dedupe: %.*s",
+                    (int)hook->no_id.size, hook->no_id.at);
+        return;
+    }
+    if (hook->taken == 0) {
+        rest__error(request, 401, "bad_signature",
+                    "the signature is missing or wrong");
+        return;
+    }
+    for (size_t i = 0; i < hook->count && id == NULL; i++) {
+        if (hook->targets[i].verdict == TARGET_TAKES) {
+            id = hook->targets[i].id;
+        }
+    }
+    buf_append_char(&json, '{');
+    rest__text(&json, "id", slice_str(id));
+    rest__name(&json, "duplicate");
+    buf_append_str(&json, hook->is_new ? "false" : "true");
+    rest__integer(&json, "taken", (int64_t)hook->taken);
+    buf_append_char(&json, '}');
+    rest__answer(request, 202, &json);
+}
+
 static void check_next(struct request *request)
 {
     struct hook *hook = request->state;
-    size_t refused = 0;
     while (hook->at < hook->count && hook->targets[hook->at].secret.size == 0) {
         hook->at++;
     }
@@ -280,87 +402,105 @@ static void check_next(struct request *request)
                     NULL, 0, 0, secret_read);
         return;
     }
-    for (size_t i = 0; i < hook->count; i++) {
-        refused += hook->targets[i].is_refused;
-    }
-    if (refused == hook->count) {
-        rest__error(request, 401, "bad_signature",
-                    "the signature is missing or wrong");
-        return;
-    }
+    find_ids(request);
     hook->at = 0;
-    get_lease(request);
+    get_leases(request);
 }
 
 /* ---- leases, and the keys ------------------------------------------------ */
 
+static void commit(struct request *request);
+
+/* A lease that was taken back is in the way of all that share it. */
+static void forget_leases(struct request *request)
+{
+    struct rest *rest = runner__rest(request->runner);
+    struct hook *hook = request->state;
+    memset(rest->leases, 0, sizeof(rest->leases));
+    for (size_t i = 0; i < hook->count; i++) {
+        hook->targets[i].lease = 0;
+    }
+    hook->has_retried = true;
+    hook->committing = 0;
+    hook->at = 0;
+    hook->taken = 0;
+}
+
 static void committed(struct runner *runner, void *context,
                       const struct store_answer *answer)
 {
+    enum { NOT_FOUND = 5 };
     struct request *request = context;
     struct hook *hook = request->state;
-    struct buf json = {0};
     (void)runner;
     request->call = 0;
+    if (answer->code == NOT_FOUND && !hook->has_retried) {
+        forget_leases(request);
+        get_leases(request);
+        return;
+    }
     if (answer->code != 0) {
         rest__store_error(request, answer);
         return;
     }
-    /* Each target is a nested transaction: absent, or a re-delivery. */
-    bool is_new = false;
+    /* Each target is a transaction of its own: absent, or a re-delivery. */
     for (size_t i = 0; i < answer->txn->n_responses; i++) {
         const Etcdserverpb__TxnResponse *inner =
             answer->txn->responses[i]->response_txn;
-        is_new = is_new || (inner != NULL && inner->succeeded);
+        hook->is_new = hook->is_new || (inner != NULL && inner->succeeded);
     }
-    buf_append_char(&json, '{');
-    rest__text(&json, "id", slice_str(hook->targets[0].id));
-    rest__name(&json, "duplicate");
-    buf_append_str(&json, is_new ? "false" : "true");
-    buf_append_char(&json, '}');
-    rest__answer(request, 202, &json);
+    commit(request);
 }
 
 static int64_t lease_of(const void *context, int64_t ttl_ns)
 {
-    const struct hook *hook = context;
-    for (size_t i = 0; i < hook->count; i++) {
-        if (hook->targets[i].ttl_s * REST_SECOND == ttl_ns) {
-            return hook->leases[i];
-        }
-    }
-    return 0;
+    (void)ttl_ns;
+    return ((const struct target *)context)->lease;
 }
 
+static void add_key(struct request *request, struct store_txn *txn,
+                    const struct target *target)
+{
+    const struct hook *hook = request->state;
+    struct slice key = rest__key(
+        request, RECIPE_KEY_IN, target->recipe,
+        arena_printf(&request->arena, "%zu/%s", target->trigger, target->id));
+    struct turn_operation put = {.kind = TURN_PUT,
+                                 .key = key,
+                                 .value = hook->value,
+                                 .ttl_ns = target->ttl_s * REST_SECOND};
+    struct turn_compare absent = {
+        .key = key, .target = TURN_VERSION, .operator= TURN_EQUAL };
+    const struct turn_txn inner = {.compares = &absent,
+                                   .compare_count = 1,
+                                   .then = &put,
+                                   .then_count = 1};
+    const struct turn_operation operation = {.kind = TURN_TXN, .txn = &inner};
+    store_txn__operation(txn, &operation, lease_of, target);
+}
+
+/* As many at once as a transaction carries. */
 static void commit(struct request *request)
 {
     struct hook *hook = request->state;
     struct store_txn txn;
+    size_t bytes = 0;
     store_txn__begin(&txn);
-    for (size_t i = 0; i < hook->count; i++) {
-        const struct target *target = &hook->targets[i];
-        if (target->is_refused) {
-            continue;
+    while (hook->committing < hook->count &&
+           (bytes == 0 || bytes + hook->value.size <= COMMIT_BYTES_MAX)) {
+        struct target *target = &hook->targets[hook->committing++];
+        if (target->verdict == TARGET_TAKES) {
+            add_key(request, &txn, target);
+            bytes += hook->value.size;
+            hook->taken++;
         }
-        struct slice key = rest__key(request, RECIPE_KEY_IN, target->recipe,
-                                     arena_printf(&request->arena, "%zu/%s",
-                                                  target->trigger, target->id));
-        const struct turn_operation put = {.kind = TURN_PUT,
-                                           .key = key,
-                                           .value = hook->value,
-                                           .ttl_ns =
-                                               target->ttl_s * REST_SECOND};
-        const struct turn_compare absent = {
-            .key = key, .target = TURN_VERSION, .operator= TURN_EQUAL };
-        const struct turn_txn inner = {.compares = (void *)&absent,
-                                       .compare_count = 1,
-                                       .then = (void *)&put,
-                                       .then_count = 1};
-        const struct turn_operation operation = {.kind = TURN_TXN,
-                                                 .txn = &inner};
-        store_txn__operation(&txn, &operation, lease_of, hook);
     }
-    rest__txn(request, &txn, committed);
+    if (bytes > 0) {
+        rest__txn(request, &txn, committed);
+    } else {
+        buf_deinit(&txn.body);
+        answer_hook(request);
+    }
 }
 
 static struct shared_lease *find_lease(struct request *request, int64_t ttl_s)
@@ -397,6 +537,7 @@ static void granted(struct runner *runner, void *context,
 {
     struct request *request = context;
     struct hook *hook = request->state;
+    struct target *target = &hook->targets[hook->at];
     (void)runner;
     request->call = 0;
     if (answer->code != 0) {
@@ -407,35 +548,43 @@ static void granted(struct runner *runner, void *context,
     enum err err =
         message_decode(&etcdserverpb__lease_grant_response__descriptor,
                        answer->message, &request->arena, &message);
-    int64_t id =
+    target->lease =
         err == ERR_OK ? ((Etcdserverpb__LeaseGrantResponse *)message)->id : 0;
-    if (id == 0) {
+    if (target->lease == 0) {
         rest__error(request, 503, "unavailable", "the store gave no lease");
         return;
     }
-    keep_lease(request, hook->targets[hook->at].ttl_s, id);
-    get_lease(request);
+    keep_lease(request, target->ttl_s, target->lease);
+    get_leases(request);
 }
 
-/* It may end a 20th early: an id is remembered for its ttl at least. */
-static void get_lease(struct request *request)
+static void ask_lease(struct request *request, int64_t ttl_s)
+{
+    Etcdserverpb__LeaseGrantRequest grant =
+        ETCDSERVERPB__LEASE_GRANT_REQUEST__INIT;
+    struct buf message = {0};
+    grant.ttl = ttl_s + ttl_s / LEASE_SHARED_PART + 1;
+    message_encode(&grant.base, &message);
+    rest__call(request, RUNNER_LEASE_GRANT, buf_slice(&message), granted);
+    buf_deinit(&message);
+}
+
+/* A shared one has a 20th more than is asked for: an id is remembered for its
+ * time at least. */
+static void get_leases(struct request *request)
 {
     struct hook *hook = request->state;
-    while (hook->at < hook->count) {
-        int64_t ttl_s = hook->targets[hook->at].ttl_s;
-        const struct shared_lease *lease = find_lease(request, ttl_s);
+    for (; hook->at < hook->count; hook->at++) {
+        struct target *target = &hook->targets[hook->at];
+        if (target->verdict != TARGET_TAKES || target->lease != 0) {
+            continue;
+        }
+        const struct shared_lease *lease = find_lease(request, target->ttl_s);
         if (lease == NULL) {
-            Etcdserverpb__LeaseGrantRequest grant =
-                ETCDSERVERPB__LEASE_GRANT_REQUEST__INIT;
-            struct buf message = {0};
-            grant.ttl = ttl_s + ttl_s / LEASE_SHARED_PART + 1;
-            message_encode(&grant.base, &message);
-            rest__call(request, RUNNER_LEASE_GRANT, buf_slice(&message),
-                       granted);
-            buf_deinit(&message);
+            ask_lease(request, target->ttl_s);
             return;
         }
-        hook->leases[hook->at++] = lease->lease;
+        target->lease = lease->lease;
     }
     commit(request);
 }
@@ -446,11 +595,8 @@ void rest__hook(struct request *request)
     memset(hook, 0, sizeof(*hook));
     request->state = hook;
     if (!defs__are_known(request->runner)) {
-        rest__error(request, 503, "not_ready",
-                    "the definitions haven't been read yet");
-        return;
-    }
-    if (find_targets(request, hook)) {
+        rest__not_ready(request);
+    } else if (find_targets(request, hook)) {
         hook->value = make_value(request);
         check_next(request);
     }

@@ -4,6 +4,8 @@
  *   rest_query.c    what stands behind the '?'
  *   rest_defs.c     defs: list, read, write, delete, run, pause, resume, test
  *   rest_runs.c     runs: those under way and the records of the finished
+ *   rest_run.c      one of them, by its id alone
+ *   rest_resume.c   resume, from where it is or from elsewhere
  *   rest_dead.c     the dead-letter list
  *   rest_hooks.c    webhooks
  *   rest_secrets.c  secrets
@@ -27,6 +29,7 @@ enum {
     REST_PAGE = 100, /* of a list, where nothing is said */
     REST_PAGE_MAX = 1000,
     REST_SEGMENTS_MAX = 32,
+    REST_REPLAYS_MAX = 4, /* explain and backtest, at a time */
 };
 #define REST_SECOND INT64_C(1000000000)
 
@@ -49,17 +52,24 @@ struct request {
     uint64_t call; /* the one that it waits for; 0: none */
     void (*undo)(struct request *request); /* beside the arena; may be NULL */
     void *state;                           /* the route's */
+    void (*again)(struct request *request); /* in the next round; or NULL */
+    bool is_replay;
     /* A stream: */
+    bool is_stream; /* it counts as one */
     struct list streams;
     struct slice only; /* this recipe; empty: all */
     int64_t beat_ns;
 };
 
+struct listening;
 struct rest {
     struct list requests;
     struct list streams;
+    struct listening *listening; /* NULL: nobody listens */
     size_t count;
     size_t stream_count;
+    size_t replay_count;
+    size_t again_count;
     /* Leases that inbox keys of webhooks share, by how long they last. */
     struct shared_lease {
         int64_t ttl_s;
@@ -79,6 +89,8 @@ void rest__refuse(struct request *request, const struct recipe_fault *fault);
 /* The store didn't do it. */
 void rest__store_error(struct request *request,
                        const struct store_answer *answer);
+/* Definitions haven't been read yet. */
+void rest__not_ready(struct request *request);
 /* The rest of the work of a request goes on with the answer. */
 void rest__range(struct request *request, struct slice key,
                  const struct slice *end, int64_t revision, int64_t limit,
@@ -89,30 +101,50 @@ void rest__txn(struct request *request, struct store_txn *txn, store_done done);
 /* A Range with what store__range has no words for. */
 void rest__range_of(struct request *request,
                     const Etcdserverpb__RangeRequest *range, store_done done);
+/* The work goes on in the runner's next call of runner_run: what has come
+ * meanwhile has its turn. */
+void rest__again(struct request *request,
+                 void (*again)(struct request *request));
+/* It will read history; false: answered, since it can't, or too many do. */
+bool rest__begin_replay(struct request *request);
 struct slice rest__keep(struct request *request, struct slice text);
+/* The least key behind it, for the next page. */
+struct slice rest__behind(struct request *request, struct slice key);
 /* "/_recipes/<kind>/<name>/<rest>", in the arena. */
 struct slice rest__key(struct request *request, enum recipe_key kind,
                        struct slice name, const char *rest);
 /* The end of the range of all keys that begin with it. */
 struct slice rest__end(struct request *request, struct slice prefix);
-/* The definition that the path names; NULL: answered. */
+/* The definition of this name; NULL: answered. */
 struct def *rest__def(struct request *request, struct slice name);
+/* "true", "false", or nothing: false. False: answered. */
+bool rest__flag(struct request *request, const char *name, bool *out);
 /* [since 1970, ns], RFC 3339 or "5m" before now. False: answered. */
 bool rest__time(struct request *request, const char *name, int64_t *out);
 bool rest__number(struct request *request, const char *name, int64_t least,
                   int64_t most, int64_t *out);
 /* The parameter's value; {0}: not given. */
 struct slice rest__parameter(const struct request *request, const char *name);
-struct slice rest__header(const struct request *request, const char *name);
+/* `name` in lower case; the first of that name. */
+struct slice rest__header(const struct request *request, struct slice name);
 /* Decodes, and refuses names that aren't in `allowed` ("recipe limit"). */
 bool rest__read_query(struct request *request, const char *allowed);
 bool rest__read_path(struct request *request);
 /* The body as JSON (or YAML); an empty one is an empty map. False: answered. */
 bool rest__body(struct request *request, struct doc_value **out);
+/* Refuses members that aren't in `allowed`. False: answered. */
+bool rest__members(struct request *request, const struct doc_value *map,
+                   const char *allowed);
 /* {"name": value, ...} by hand; see recipe's record.c for its like. */
 void rest__name(struct buf *out, const char *name);
 void rest__text(struct buf *out, const char *name, struct slice text);
 void rest__integer(struct buf *out, const char *name, int64_t number);
+void rest__boolean(struct buf *out, const char *name, bool is_so);
+void rest__time_text(struct buf *out, const char *name, int64_t time_ns);
+/* What the store has, which should be JSON; as a string where it isn't. */
+void rest__json(struct buf *out, struct slice stored);
+/* Lists of records may be as large as a transaction. */
+extern const struct doc_limits rest__record_limits;
 
 /* ---- routes ------------------------------------------------------------- */
 
@@ -123,9 +155,11 @@ void rest__delete_def(struct request *request);
 void rest__run_def(struct request *request);
 void rest__pause_def(struct request *request);
 void rest__resume_def(struct request *request);
+void rest__resume_from(struct request *request);
 void rest__test(struct request *request);
 void rest__list_runs(struct request *request);
 void rest__get_run(struct request *request);
+void rest__find_run(struct request *request);
 void rest__stream_all(struct request *request);
 void rest__explain(struct request *request);
 void rest__backtest(struct request *request);
@@ -137,6 +171,13 @@ void rest__hook(struct request *request);
 void rest__list_secrets(struct request *request);
 void rest__put_secret(struct request *request);
 void rest__delete_secret(struct request *request);
+/* {"recipe", "id", ...}: what people may see of a dead letter. False: it isn't
+ * one. */
+bool rest__write_letter(struct buf *out, struct slice key, struct slice value,
+                        int64_t revision);
+/* A run under way, as its key has it. */
+void rest__write_active(struct runner *runner, struct buf *out,
+                        struct slice key, struct slice value);
 /* Time for heartbeats; when next. */
 int64_t rest__run_streams(struct runner *runner);
 void rest__end_stream(struct request *request);

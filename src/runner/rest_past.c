@@ -83,11 +83,10 @@ static const struct lookup *find_lookup(void *context, int kind,
     if (known == NULL) {
         struct past_lookup **bucket = bucket_of(past, kind, revision, key);
         known = arena_alloc(&past->found, sizeof(*known));
-        *known =
-            (struct past_lookup){.next = *bucket,
-                                 .lookup = {.kind = kind,
-                                            .revision = revision,
-                                            .key = keep_found(past, key)}};
+        *known = (struct past_lookup){.next = *bucket,
+                                      .lookup = {.kind = kind,
+                                                 .revision = revision,
+                                                 .key = keep_found(past, key)}};
         *bucket = known;
     }
     past->wanted = known;
@@ -142,8 +141,7 @@ static void fetch(struct past *past)
         if (lookup->key.size == 0) {
             range.key = message_data(slice_of("", 1)); /* all keys */
         }
-        range.range_end =
-            message_data(rest__end(past->request, lookup->key));
+        range.range_end = message_data(rest__end(past->request, lookup->key));
     }
     rest__range_of(past->request, &range, looked_up);
 }
@@ -164,12 +162,13 @@ static void read_maker(struct past *past, const struct past_record *cursor,
     const struct doc_value *number = doc_get(doc, "depth");
     const struct doc_value *run = doc_get(doc, "run");
     if (number != NULL && number->kind == DOC_INT && number->integer >= 0) {
-        *depth = (unsigned)(number->integer < 1000 ? number->integer : 1000) + 1;
+        *depth =
+            (unsigned)(number->integer < 1000 ? number->integer : 1000) + 1;
     }
     if (run != NULL && run->kind == DOC_STRING) {
-        *parent = slice_str(arena_printf(&past->part, "%.*s/%.*s",
-                                         (int)name.size, name.at,
-                                         (int)run->text.size, run->text.at));
+        *parent =
+            slice_str(arena_printf(&past->part, "%.*s/%.*s", (int)name.size,
+                                   name.at, (int)run->text.size, run->text.at));
     }
 }
 
@@ -184,8 +183,8 @@ static void find_maker(struct past *past, const struct past_record *record,
                        unsigned *depth, struct slice *parent)
 {
     enum trigger_kind kind = past->recipe->triggers[past->trigger].kind;
-    bool may_be_made = kind == TRIGGER_KEY || kind == TRIGGER_ABSENT ||
-                       kind == TRIGGER_RECIPE;
+    bool may_be_made =
+        kind == TRIGGER_KEY || kind == TRIGGER_ABSENT || kind == TRIGGER_RECIPE;
     *depth = 0;
     *parent = SLICE("");
     if (!may_be_made || !slice_eq(record->cause, SLICE("recipe"))) {
@@ -257,16 +256,16 @@ static enum turn_end take_one(struct past *past,
         !pattern_matches(&trigger->pattern, record->key, captures)) {
         return TURN_TAKEN;
     }
-    struct recipe_event event = {
-        .id = {.revision = record->revision,
-               .place = past->places[past->trigger]},
-        .time_ns = record->time_ns,
-        .type = type_of(record),
-        .cause = record->cause,
-        .key = record->key,
-        .raw = record->value,
-        .prev = SLICE(""),
-        .mod_revision = record->is_delete ? 0 : record->revision};
+    struct recipe_event event = {.id = {.revision = record->revision,
+                                        .place = past->places[past->trigger]},
+                                 .time_ns = record->time_ns,
+                                 .type = type_of(record),
+                                 .cause = record->cause,
+                                 .key = record->key,
+                                 .raw = record->value,
+                                 .prev = SLICE(""),
+                                 .mod_revision =
+                                     record->is_delete ? 0 : record->revision};
     if (!find_before(past, record, &event)) {
         return TURN_WANTS;
     }
@@ -301,9 +300,8 @@ static void go_on(struct past *past)
 {
     while (past->at < past->count) {
         const struct past_record *record = &past->records[past->at];
-        bool is_first =
-            past->at == 0 ||
-            past->records[past->at - 1].revision != record->revision;
+        bool is_first = past->at == 0 || past->records[past->at - 1].revision !=
+                                             record->revision;
         if (is_first && past->trigger == 0) {
             memset(past->places, 0, sizeof(past->places));
         }
@@ -560,9 +558,9 @@ static void all_loaded(struct past *past)
     struct machine *machine = past->machine;
     int64_t least = INT64_MAX;
     if (machine_load_cursor(machine, past->cursor,
-                            past->has_cursor ? past->defined_at
-                                             : revision_before_start(past)) !=
-        ERR_OK) {
+                            past->has_cursor
+                                ? past->defined_at
+                                : revision_before_start(past)) != ERR_OK) {
         fail_corrupt(past);
         return;
     }
@@ -606,9 +604,9 @@ static void state_read(struct runner *runner, void *context,
         }
     }
     if (range->more && range->n_kvs > 0) {
-        read_state(past,
-                   rest__behind(request, message_bytes(
-                                             range->kvs[range->n_kvs - 1]->key)));
+        read_state(past, rest__behind(
+                             request,
+                             message_bytes(range->kvs[range->n_kvs - 1]->key)));
     } else if (++past->state_part < STATE_PARTS) {
         read_state(past, (struct slice){0});
     } else {
@@ -638,8 +636,8 @@ static void cursor_read(struct runner *runner, void *context,
     }
     const Etcdserverpb__RangeResponse *range = answer->range;
     if (past->state_at == 0) {
-        past->state_at = range->header ? range->header->revision
-                                       : runner__revision(runner);
+        past->state_at =
+            range->header ? range->header->revision : runner__revision(runner);
     }
     if (range->n_kvs == 0) {
         all_loaded(past);
@@ -658,10 +656,10 @@ void past__load(struct past *past, void (*loaded)(struct past *past))
     past->state_part = 0;
     past->has_cursor = false;
     past->cursor = (struct slice){0};
-    rest__range(past->request,
-                rest__key(past->request, RECIPE_KEY_CURSOR, past->recipe->name,
-                          NULL),
-                NULL, past->state_at, 0, cursor_read);
+    rest__range(
+        past->request,
+        rest__key(past->request, RECIPE_KEY_CURSOR, past->recipe->name, NULL),
+        NULL, past->state_at, 0, cursor_read);
 }
 
 /* ---- the whole ----------------------------------------------------------- */
@@ -679,8 +677,8 @@ bool past__init(struct past *past, struct request *request, struct slice json,
     arena_init(&past->part, 0);
     arena_init(&past->found, 0);
     map_init(&past->keys, key_of, runner__random(request->runner));
-    past->buckets = arena_alloc(&request->arena,
-                                BUCKETS * sizeof(struct past_lookup *));
+    past->buckets =
+        arena_alloc(&request->arena, BUCKETS * sizeof(struct past_lookup *));
     past->lookups = (struct lookups){.context = past, .find = find_lookup};
     request->state = past;
     forget_lookups(past);

@@ -17,8 +17,8 @@ struct past {
     struct recipe *recipe; /* its own */
     int64_t uid;
     int64_t defined_at; /* a trigger that the cursor doesn't know begins here */
-    int64_t next; /* revision to be read next */
-    int64_t to;   /* the last one */
+    int64_t next;       /* revision to be read next */
+    int64_t to;         /* the last one */
     /* Called for each event of each trigger. TURN_WANTS: a lookup is fetched,
      * TURN_FULL: others have their turn; then it is called again. */
     enum turn_end (*take)(struct past *past, size_t trigger,

@@ -1,7 +1,7 @@
-#include "runner/rest_int.h"
-
+/* What stands in a request: its path, its query, its headers, its body. */
 #include "base/check.h"
 #include "base/time_text.h"
+#include "runner/rest_int.h"
 
 static int hex_digit(char c)
 {
@@ -127,10 +127,10 @@ struct slice rest__parameter(const struct request *request, const char *name)
     return (struct slice){0};
 }
 
-struct slice rest__header(const struct request *request, const char *name)
+struct slice rest__header(const struct request *request, struct slice name)
 {
     for (size_t i = 0; i < request->asked.header_count; i++) {
-        if (slice_eq(request->asked.headers[i].name, slice_str(name))) {
+        if (slice_eq(request->asked.headers[i].name, name)) {
             return request->asked.headers[i].value;
         }
     }
@@ -151,6 +151,17 @@ bool rest__time(struct request *request, const char *name, int64_t *out)
     rest__error(request, 400, "invalid",
                 "%s: write a moment, 2026-12-24T18:00:00Z, or how long ago, 5m",
                 name);
+    return false;
+}
+
+bool rest__flag(struct request *request, const char *name, bool *out)
+{
+    struct slice text = rest__parameter(request, name);
+    *out = slice_eq(text, SLICE("true"));
+    if (*out || text.size == 0 || slice_eq(text, SLICE("false"))) {
+        return true;
+    }
+    rest__error(request, 400, "invalid", "%s: write true or false", name);
     return false;
 }
 
@@ -192,6 +203,21 @@ bool rest__body(struct request *request, struct doc_value **out)
     if (err != ERR_OK) {
         rest__error(request, 400, "invalid", "the body: %s", err_note());
         return false;
+    }
+    return true;
+}
+
+bool rest__members(struct request *request, const struct doc_value *map,
+                   const char *allowed)
+{
+    for (size_t i = 0; i < map->count; i++) {
+        struct slice name = map->members[i].name;
+        if (!is_allowed(name, allowed)) {
+            rest__error(request, 400, "invalid",
+                        "the body: \"%.*s\" is unknown: write %s",
+                        (int)name.size, name.at, allowed);
+            return false;
+        }
     }
     return true;
 }

@@ -1,6 +1,8 @@
-#include "runner/rest_int.h"
+/* Secrets: written and forgotten. What they are leaves the store for nobody;
+ * here they stand in memory no longer than it takes to seal them. */
+#include <string.h>
 
-#include "base/check.h"
+#include "runner/rest_int.h"
 
 enum { SECRET_BYTES_MAX = 64 << 10 };
 
@@ -52,6 +54,7 @@ void rest__put_secret(struct request *request)
     }
     enum err err =
         doors->seal(doors->context, request->segments[1], text, &sealed);
+    explicit_bzero((char *)(uintptr_t)text.at, text.size);
     if (err != ERR_OK) {
         buf_deinit(&sealed);
         rest__error(request, err == ERR_UNSUPPORTED ? 501 : 500,
@@ -91,7 +94,7 @@ static void listed(struct runner *runner, void *context,
     struct request *request = context;
     struct buf json = {0};
     enum recipe_key kind;
-    struct slice name;
+    struct slice name = SLICE("");
     struct slice rest;
     (void)runner;
     request->call = 0;
@@ -108,19 +111,36 @@ static void listed(struct runner *runner, void *context,
             value_write_json(&json, &text);
         }
     }
-    buf_append_str(&json, "]}");
+    buf_append_char(&json, ']');
+    if (answer->range->more && answer->range->n_kvs > 0) {
+        rest__text(&json, "next", name);
+    }
+    buf_append_char(&json, '}');
     rest__answer(request, 200, &json);
 }
 
-/* Names alone: what they are leaves the store for nobody. */
 void rest__list_secrets(struct request *request)
 {
     Etcdserverpb__RangeRequest range = ETCDSERVERPB__RANGE_REQUEST__INIT;
     struct slice key = SLICE(RECIPES_PREFIX "secret/");
     struct slice end = rest__end(request, key);
+    struct slice after = rest__parameter(request, "after");
+    int64_t limit = REST_PAGE_MAX;
+    if (!rest__number(request, "limit", 1, REST_PAGE_MAX, &limit)) {
+        return;
+    }
+    if (after.size > 0 && !recipe_name_is_valid(after)) {
+        rest__error(request, 400, "invalid",
+                    "after: write the \"next\" of the page before");
+        return;
+    }
+    if (after.size > 0) {
+        key = rest__behind(
+            request, rest__key(request, RECIPE_KEY_SECRET, after, NULL));
+    }
     range.key = message_data(key);
     range.range_end = message_data(end);
     range.keys_only = true;
-    range.limit = 10000;
+    range.limit = limit;
     rest__range_of(request, &range, listed);
 }

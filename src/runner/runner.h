@@ -66,9 +66,9 @@ struct act {
     struct slice input;
 };
 struct act_answer {
-    bool was_sent;     /* false: nothing has been tried, or was refused here */
-    bool is_refused;   /* by a rule of ours: trying again is no use */
-    int status;        /* HTTP's, SMTP's, or the exit code; 0: none */
+    bool was_sent;      /* false: nothing has been tried, or was refused here */
+    bool is_refused;    /* by a rule of ours: trying again is no use */
+    int status;         /* HTTP's, SMTP's, or the exit code; 0: none */
     struct slice error; /* "": none */
     struct slice headers; /* JSON map, names in lower case */
     struct slice body;    /* or what the program wrote */
@@ -92,7 +92,7 @@ struct rest_answer {
     int status;
     const char *content_type;
     struct slice body;
-    bool more;             /* a stream: more parts come, same status */
+    bool more;               /* a stream: more parts come, same status */
     const char *retry_after; /* NULL: none */
 };
 
@@ -130,12 +130,12 @@ struct runner_config {
     struct runner_doors doors;
     const struct zones *zones;
     uint64_t seed;
-    const char *name;      /* of the worker, for people: the member's name */
+    const char *name; /* of the worker, for people: the member's name */
     bool exec_allowed;
-    bool is_etched;        /* false: etcd, where cause, time and history are
+    bool is_etched;   /* false: etcd, where cause, time and history are
                               not to be had */
-    int64_t lease_ns;      /* a worker's: 10 s; at least 2 s */
-    int64_t lazy_ns;       /* cursors without a turn: 60 s */
+    int64_t lease_ns; /* a worker's: 10 s; at least 2 s */
+    int64_t lazy_ns;  /* cursors without a turn: 60 s */
 };
 struct runner_now {
     int64_t mono_ns; /* never runs back */

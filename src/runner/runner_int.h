@@ -11,7 +11,7 @@
  *   fetch.c     feeds and polls
  *   outside.c   actions outside, secrets
  *   keep.c      retention of records, lazy cursors
- *   told.c      what SSE and metrics are told
+ *   told.c      what metrics are told
  *   rest*.c     the REST interface
  */
 #ifndef ETCHED_RUNNER_RUNNER_INT_H
@@ -111,6 +111,7 @@ struct def {
     int64_t owner_revision;
     unsigned marks[3];   /* of the reading that last saw def, status, owner */
     struct slice status; /* its state's text; empty: none */
+    struct slice status_why;
     struct pattern retries; /* in/<name>/retry/; lives as long as the recipe */
     struct list claims;     /* waits to be claimed */
     uint64_t claiming;      /* the call that claims or releases it; 0: none */
@@ -129,12 +130,6 @@ struct machine *work__machine(const struct def *def);
 void work__lag(const struct runner *runner, const struct def *def,
                int64_t *revisions, double *seconds);
 
-/* ---- told.c ------------------------------------------------------------- */
-
-/* A run has changed (record: its JSON): those that listen are told. */
-void told__run(struct runner *runner, struct def *def,
-               const struct turn_run *run);
-
 /* ---- rest.c ------------------------------------------------------------- */
 
 struct rest; /* all requests under way; in struct runner */
@@ -142,9 +137,6 @@ void rest__init(struct runner *runner);
 void rest__deinit(struct runner *runner);
 /* Time has passed; returns when to be called next (mono_ns). */
 int64_t rest__run(struct runner *runner);
-/* From told.c: an event for /stream. */
-void rest__stream(struct runner *runner, struct slice recipe,
-                  struct slice event, struct slice json);
 
 /* The struct itself, and what only the core shares, is in runner_core.h. */
 

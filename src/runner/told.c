@@ -1,4 +1,4 @@
-/* What runs tell: counters, SSE, and the text that Prometheus reads. */
+/* What runs tell: counters, and the text that Prometheus reads. */
 #include "runner/runner_core.h"
 
 enum { LABELLED_MAX = 1000 };
@@ -13,7 +13,8 @@ void told__histogram(struct told_histogram *histogram, int64_t took_ns)
         most_ns *= 2;
         bucket++;
     }
-    histogram->buckets[bucket]++;
+    if (bucket < TOLD_BUCKETS) /* else only +Inf has it */
+        histogram->buckets[bucket]++;
     histogram->count++;
     histogram->sum_s += (double)took_ns / 1e9;
 }
@@ -47,16 +48,6 @@ void told__committed(struct runner *runner, struct work *work,
         told->dead += is_dead;
         work->given_up += is_dead;
     }
-    for (size_t i = 0; i < turn->run_count; i++)
-        told__run(runner, work->def, &turn->runs[i]);
-}
-
-void told__run(struct runner *runner, struct def *def,
-               const struct turn_run *run)
-{
-    rest__stream(runner, def->name,
-                 run->status == RUN_ACTIVE ? SLICE("active") : SLICE("run"),
-                 run->record);
 }
 
 /* ---- metrics ------------------------------------------------------------ */

@@ -180,15 +180,13 @@ void workers__consider(struct runner *runner, struct def *def)
         work__free(runner, def->work);
     if (workers->state != WORKER_LIVES || !runner->defs.are_known)
         return;
-    if (mine) {
+    /* It may have waited to be claimed when the watch said that it is ours. */
+    list_remove(&def->claims);
+    if (mine)
         consider_mine(runner, def);
-    } else if (def->owner.size == 0 && !def->claiming &&
-               should_be_mine(runner, def)) {
-        list_remove(&def->claims);
+    else if (def->owner.size == 0 && !def->claiming &&
+             should_be_mine(runner, def))
         list_push_back(&workers->claims, &def->claims);
-    } else {
-        list_remove(&def->claims);
-    }
 }
 
 void workers__parted(struct runner *runner, struct work *work)
@@ -269,6 +267,21 @@ static void free_works(struct runner *runner)
             work__free(runner, runner->defs.sorted[i]->work);
 }
 
+/* Their answers would be taken for the next worker's. */
+static void forget_claims(struct runner *runner)
+{
+    struct workers *workers = &runner->workers;
+    size_t position = 0;
+    struct def *def;
+    while ((def = map_next(&runner->defs.by_name, &position))) {
+        workers->claiming -= def->claiming != 0;
+        store__cancel(runner, def->claiming);
+        def->claiming = 0;
+    }
+    while (!list_is_empty(&workers->claims))
+        list_remove(list_first(&workers->claims));
+}
+
 /* Whatever it had, it may not have any more. */
 static void lose(struct runner *runner, const char *why)
 {
@@ -284,8 +297,7 @@ static void lose(struct runner *runner, const char *why)
     workers->id[0] = 0;
     workers->lease = 0;
     workers->state = WORKER_NONE;
-    while (!list_is_empty(&workers->claims))
-        list_remove(list_first(&workers->claims));
+    forget_claims(runner);
     timer__set(runner, &workers->timer,
                runner->now.mono_ns +
                    runner__backoff(runner, ++workers->failures));

@@ -73,6 +73,7 @@ void sim__note_commit(struct sim *sim, const struct mvcc_commit *commit)
 {
     uint32_t same = 0;
     sim__v3_note_commit(sim, commit);
+    sim__service_note(sim, commit);
     for (uint32_t i = 0; i < commit->count; i++) {
         const struct record *record = &commit->records[i];
         sim__count(sim, SIM_COUNT_EXPIRIES, record->cause == MVCC_EXPIRE);

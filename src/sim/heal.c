@@ -157,7 +157,9 @@ static void say_why(struct sim *sim, struct buf *why)
             continue;
         return;
     }
-    if (leases_left(sim))
+    if (!sim__service_is_over(sim))
+        sim__service_say_why(sim, why);
+    else if (leases_left(sim))
         buf_append_str(why, "a lease does not end");
     else if (watcher)
         buf_printf(why, "watcher %d on %s waits for revision %lld",
@@ -207,8 +209,8 @@ static void turn(struct sim *sim, struct sim_event *event)
     bool answered = raise_all(sim);
     if (sim->over)
         return;
-    if (answered && is_settled(sim) && !leases_left(sim) &&
-        sim__watcher_behind(sim) == NULL)
+    if (answered && sim__service_is_over(sim) && is_settled(sim) &&
+        !leases_left(sim) && sim__watcher_behind(sim) == NULL)
         finish(sim);
     else if (sim->now_ns > sim->healing.deadline_ns)
         too_late(sim);
@@ -223,10 +225,13 @@ void sim__heal_start(struct sim *sim)
     sim__clients_stop(sim);
     sim__operator_stop(sim);
     sim__plan_mend(sim);
+    sim__service_heal(sim);
     healing->next.fire = turn;
     /* Elections, what is asked again after a time-out, and (with clocks that
      * have jumped by 20 s, twice) TTLs. */
     healing->deadline_ns =
         sim->now_ns + 60 * SIM_SECOND + 30 * sim->election_ms * SIM_MS;
+    if (sim->service)
+        healing->deadline_ns += 60 * SIM_SECOND;
     sim__at(sim, &healing->next, sim->now_ns + SIM_MS);
 }

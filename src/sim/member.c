@@ -404,6 +404,7 @@ static void let_go(struct sim_member *member)
     sim__cancel(sim, &member->look);
     sim__cancel(sim, &member->rise);
     sim__watchers_detach(member);
+    sim__service_detach(sim, member);
     sim__transfers_drop(member);
     mvcc_reader_free(member->reader);
     member->reader = NULL;

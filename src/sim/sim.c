@@ -134,6 +134,12 @@ static void choose_world(struct sim *sim)
     sim->faults = (uint32_t)prng_below(&prng, 1 << SIM_FAULT_COUNT);
     if (prng_below(&prng, 10) == 0)
         sim->faults = (1 << SIM_FAULT_COUNT) - 1;
+    sim->worker_count = (int)PICK(&prng, 0, 0, 0, 0, 0, 1, 2, 3);
+    if (sim->options.workers)
+        sim->worker_count = sim->options.workers;
+    /* Where history goes a recipe may have a gap, and then it stops. */
+    if (sim->worker_count > 0)
+        sim->compaction_keep = 0;
     if (sim->options.members)
         sim->founder_count = sim->options.members;
     if (sim->options.seconds)
@@ -207,6 +213,8 @@ void sim__begin(struct sim *sim)
     sim__watchers_start(sim);
     sim__plan_start(sim);
     sim__operator_start(sim);
+    if (sim->worker_count > 0)
+        sim__service_start(sim, sim->worker_count);
 }
 
 void sim_run(struct sim *sim, struct sim_result *out)
@@ -240,10 +248,12 @@ void sim_free(struct sim *sim)
     sim->trace.on_line = NULL; /* the story is told */
     sim__operator_stop(sim);
     sim__clients_stop(sim);
+    sim__service_stop(sim);
     for (int i = 1; i <= sim->member_count; i++)
         sim__kill(sim->members[i]);
     sim__net_free(sim);
     sim__clients_free(sim);
+    sim__service_free(sim);
     sim__check_free(sim);
     for (int i = 1; i <= sim->member_count; i++)
         sim__member_free(sim->members[i]);

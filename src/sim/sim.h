@@ -26,12 +26,13 @@
 
 #include "base/bytes.h"
 
-enum { SIM_MEMBERS_MAX = 7, SIM_WHY_BYTES_MAX = 400 };
+enum { SIM_MEMBERS_MAX = 7, SIM_WORKERS_MAX = 4, SIM_WHY_BYTES_MAX = 400 };
 
 struct sim_options {
     uint64_t seed;
     int members;    /* 1 to SIM_MEMBERS_MAX; 0: by the seed */
     int seconds;    /* with faults, simulated; 0: by the seed */
+    int workers;    /* that do recipes; 0: by the seed; less: none */
     uint64_t steps; /* events at most; 0: no bound */
     bool calm;      /* no faults at all: for tests */
     /* Each event as it happens, as an aligned line; NULL: they are kept only
@@ -60,6 +61,8 @@ struct sim_options {
     X(SNAPSHOTS, "snapshots")        \
     X(CHANGES, "membership changes") \
     X(EXPIRIES, "expiries")          \
+    X(EFFECTS, "recipe effects")     \
+    X(WORKERS, "workers killed")     \
     X(UNSURE, "undecided histories")
 
 enum sim_count {

@@ -7,6 +7,7 @@
  *   v3_ask.c    what they ask of v3;  v3_told.c  what they are told
  *   plan.c      which faults when;  operator.c  who comes and goes
  *   check.c     looks on after each step;  heal.c  the end: all must go on
+ *   service.h   recipes, and the workers that do them
  */
 #ifndef ETCHED_SIM_SIM_INT_H
 #define ETCHED_SIM_SIM_INT_H
@@ -355,6 +356,23 @@ void sim__watchers_look(struct sim_member *member);
 /* One that was not told of everything; NULL: all were. */
 struct sim_watcher *sim__watcher_behind(struct sim *sim);
 
+/* ---- recipes (service.h) ------------------------------------------------- */
+
+void sim__service_start(struct sim *sim, int workers);
+/* The workers end, and what they have asked of the outside. */
+void sim__service_stop(struct sim *sim);
+/* Needs: no member runs any more. */
+void sim__service_free(struct sim *sim);
+void sim__service_note(struct sim *sim, const struct mvcc_commit *commit);
+/* A member ends: streams at it break. */
+void sim__service_detach(struct sim *sim, struct sim_member *member);
+void sim__service_heal(struct sim *sim);
+/* All has come of it that must, nothing else came, and the workers have left. */
+bool sim__service_is_over(struct sim *sim);
+void sim__service_say_why(struct sim *sim, struct buf *why);
+struct zones;
+const struct zones *sim__zones(void);
+
 /* ---- faults (plan.c, operator.c, heal.c) --------------------------------- */
 
 enum {
@@ -486,6 +504,9 @@ struct sim {
     revision acked_revision;
     struct sim_watcher watchers[SIM_WATCHERS_MAX];
     int watcher_count;
+
+    int worker_count;
+    struct sim_service *service; /* NULL: no recipes */
 
     struct prng plan_prng;
     struct sim_event plan;

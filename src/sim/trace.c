@@ -25,7 +25,9 @@ size_t sim__trace_text(const struct sim_trace_event *event,
 {
     CHECK_LT(event->what, SIM_TRACE_COUNT);
     char place[8] = "-";
-    if (event->place)
+    if (event->place > SIM_TRACE_WORKERS)
+        snprintf(place, sizeof place, "w%u", event->place - SIM_TRACE_WORKERS);
+    else if (event->place)
         snprintf(place, sizeof place, "m%u", event->place);
     size_t size = (size_t)snprintf(
         out, SIM_TRACE_LINE_BYTES_MAX, "%6" PRId64 ".%06" PRId64 " %-4s %-18s",

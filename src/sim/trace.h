@@ -48,6 +48,8 @@
     X(GIVE_UP, "client gives up", "client", "kind", "value")          \
     X(WATCH, "watcher begins", "watcher", "from", NULL)               \
     X(COMPACTED, "watcher is told", "watcher", "compacted", NULL)     \
+    X(CALLS, "asks", "id", "method", "member")                        \
+    X(CALLED, "is told", "id", "code", NULL)                          \
     X(CHANGE, "change asked", "op", "id", NULL)                       \
     X(CHANGED, "change told", "op", "id", "error")                    \
     X(TRANSFER, "transfer asked", "to", NULL, NULL)                   \
@@ -60,7 +62,9 @@ enum sim_trace_what {
         SIM_TRACE_COUNT
 };
 
-/* A place's number 0 is the world, n the n-th member. */
+/* A place's number 0 is the world, n the n-th member, SIM_TRACE_WORKERS + n the
+ * n-th worker. */
+enum { SIM_TRACE_WORKERS = 16 };
 struct sim_trace_event {
     int64_t at_ns;
     uint16_t what;

@@ -30,13 +30,14 @@ def test_help():
     check("help names each option", done.returncode == 0 and all(
         option in done.stdout for option in
         ("--seed", "--seeds", "--jobs", "--time", "--members", "--seconds",
-         "--steps", "--keep-going", "--trace", "--story", "--quiet", "--bug",
+         "--workers", "--steps", "--keep-going", "--trace", "--story", "--quiet", "--bug",
          "--list-bugs")), done.stdout)
 
 
 def test_bad_usage():
     for arguments in (["--nonsense"], ["--seed"], ["--seed", "x"],
                       ["--seed", "-1"], ["--members", "8"], ["--jobs", "0"],
+                      ["--workers", "5"],
                       ["--bug", "NO_SUCH_BUG"], ["--bug"], ["17"]):
         done = sim(*arguments)
         check("refuses " + " ".join(arguments),
@@ -102,12 +103,20 @@ def test_trace():
     check("every event is a line", done.returncode == 0 and len(lines) > 50,
           done.stdout[-2000:])
     check("lines are aligned", all(re.match(
-        r"^ *\d{1,6}\.\d{6} (-|m\d+) {1,4}\S", line) and
+        r"^ *\d{1,6}\.\d{6} (-|[mw]\d+) {1,4}\S", line) and
         len(line.split(".")[0]) == 6 for line in lines))
     check("the first and the last", "the world begins" in lines[0] and
           "the world ends" in lines[-1], done.stdout[-500:])
     times = [float(line.split()[0]) for line in lines]
     check("time goes on", times == sorted(times))
+
+
+def test_workers():
+    done = sim("--seed", "1", "--workers", "2", "--seconds", "5")
+    effects = re.search(r"^ +(\d+)  recipe effects$", done.stdout,
+                        re.MULTILINE)
+    check("recipes are done, if it is asked for", done.returncode == 0 and
+          effects and int(effects.group(1)) > 20, done.stdout)
 
 
 def test_steps():
@@ -120,7 +129,7 @@ def test_steps():
 def main():
     for test in (test_help, test_bad_usage, test_bugs, test_one_seed,
                  test_many_seeds, test_time_is_bounded, test_trace,
-                 test_steps):
+                 test_workers, test_steps):
         test()
     return 1 if failures else 0
 

@@ -22,7 +22,7 @@
 #include "cmd/etchctl/session.h"
 #include "doc/doc.h"
 
-/* ---- asking ------------------------------------------------------------- */
+/* ---- asking -------------------------------------------------------------- */
 
 struct recipe_request {
     const char *method;
@@ -55,6 +55,8 @@ struct recipe_place {
  * if it was the document's fault; recipe_is_refused then. */
 bool recipe_ask(struct session *session, struct recipe_request *request,
                 struct recipe_answer *out, struct recipe_place *place) MUST_USE;
+/* Where the next page of a list begins, NULL: that was the last one. */
+const char *recipe_next(struct session *session, const struct doc_value *json);
 /* The last failure was the server's answer, and not a failure to ask. */
 bool recipe_is_refused(const struct session *session);
 /* Says the failure, and returns the exit code for it. */
@@ -102,8 +104,10 @@ struct slice recipe_cell(struct arena *arena, const struct doc_value *map,
                          const char *name);
 /* Text for a terminal, on one line. */
 void recipe_plain(struct buf *out, struct slice text);
-/* As a YAML document that reads back to the same value. */
+/* As a YAML document that reads back to the same value; and on one line,
+ * without its end. */
 void recipe_yaml(struct buf *out, const struct doc_value *value);
+void recipe_flow(struct buf *out, const struct doc_value *value);
 /* The list of that name, or an empty one. */
 const struct doc_value *recipe_list(const struct doc_value *map,
                                     const char *name);
@@ -137,7 +141,7 @@ bool recipe_file_name(struct arena *arena, const struct recipe_file *file,
 void recipe_file_place(const char *path, const struct recipe_place *place,
                        struct slice message, struct buf *out);
 
-/* ---- server-sent events (pure) -------------------------------------------- */
+/* ---- server-sent events (pure) ------------------------------------------- */
 
 struct recipe_stream {
     struct buf line;

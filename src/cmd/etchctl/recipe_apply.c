@@ -81,7 +81,7 @@ static bool apply(struct session *session, struct applied *applied)
     return recipe_is_refused(session);
 }
 
-/* ---- saying it -------------------------------------------------------------- */
+/* ---- saying it ----------------------------------------------------------- */
 
 static void write_json(const struct applied *all, size_t count, struct buf *out)
 {

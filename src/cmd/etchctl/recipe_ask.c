@@ -5,7 +5,7 @@
 #include "cmd/etchctl/recipe.h"
 #include "cmd/etchctl/url.h"
 
-/* ---- paths -------------------------------------------------------------- */
+/* ---- paths --------------------------------------------------------------- */
 
 void recipe_path_add(struct buf *path, struct slice segment)
 {
@@ -82,7 +82,7 @@ static void fail_answer(struct session *session,
     buf_deinit(&message);
 }
 
-/* ---- asking ------------------------------------------------------------- */
+/* ---- asking -------------------------------------------------------------- */
 
 static size_t make_headers(struct arena *arena,
                            const struct recipe_request *request,
@@ -152,6 +152,15 @@ bool recipe_ask(struct session *session, struct recipe_request *request,
     return good;
 }
 
+const char *recipe_next(struct session *session, const struct doc_value *json)
+{
+    struct slice next = v2_text_of(json, "next");
+
+    if (next.size == 0)
+        return NULL;
+    return arena_printf(session->arena, "%.*s", (int)next.size, next.at);
+}
+
 bool recipe_is_refused(const struct session *session)
 {
     return session->failure.kind == FAILURE_OTHER;
@@ -164,7 +173,7 @@ int recipe_fail(const struct session *session)
                                      : EXIT_SERVER_ERROR);
 }
 
-/* ---- beginning and ending ------------------------------------------------- */
+/* ---- beginning and ending ------------------------------------------------ */
 
 int recipe_check_words(const struct session *session, size_t words_min,
                        size_t words_max)

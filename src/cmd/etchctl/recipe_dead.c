@@ -4,7 +4,7 @@
 
 #include "cmd/etchctl/recipe.h"
 
-/* ---- dead ----------------------------------------------------------------------- */
+/* ---- dead ---------------------------------------------------------------- */
 
 static const struct flag_spec dead_flags[] = {
     {.name = "limit",
@@ -104,7 +104,7 @@ const struct command recipe_command_dead = {
     .run = run_dead,
 };
 
-/* ---- retry ---------------------------------------------------------------------- */
+/* ---- retry --------------------------------------------------------------- */
 
 static const struct flag_spec retry_flags[] = {
     {.name = "all",

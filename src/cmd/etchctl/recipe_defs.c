@@ -15,7 +15,7 @@ static void path_of(struct recipe_request *request, const char *name,
         recipe_path_add(&request->path, slice_str(verb));
 }
 
-/* ---- list ------------------------------------------------------------------ */
+/* ---- list ---------------------------------------------------------------- */
 
 static struct slice lag_of(struct arena *arena, const struct doc_value *recipe)
 {
@@ -42,45 +42,52 @@ static struct slice state_of(struct arena *arena,
                                   state.at, (int)why.size, why.at));
 }
 
-static int print_list(struct session *session, const struct doc_value *json)
+static void add_rows(struct recipe_table *table, const struct doc_value *json)
+{
+    const struct doc_value *recipes = recipe_list(json, "recipes");
+    struct arena *arena = table->arena;
+
+    for (size_t i = 0; i < recipes->count; i++) {
+        const struct doc_value *recipe = recipes->items[i];
+        recipe_table_add(table, recipe_cell(arena, recipe, "name"));
+        recipe_table_add(table, state_of(arena, recipe));
+        recipe_table_add(table, recipe_cell(arena, recipe, "version"));
+        recipe_table_add(table, lag_of(arena, recipe));
+        recipe_table_add(table, recipe_cell(arena, recipe, "owner"));
+        recipe_table_add(table, recipe_cell(arena, recipe, "labels"));
+        recipe_table_add(table, recipe_cell(arena, recipe, "description"));
+    }
+}
+
+/* All pages: as JSON each on a line of its own. */
+static int run_list(struct session *session)
 {
     static const char *const heads[] = {"NAME",        "STATE",  "VERSION",
                                         "LAG",         "WORKER", "LABELS",
                                         "DESCRIPTION", NULL};
-    const struct doc_value *recipes = recipe_list(json, "recipes");
-    struct arena *arena = session->arena;
+    struct recipe_answer answer;
     struct recipe_table table;
     struct buf text = {0};
-
-    recipe_table_init(&table, arena, heads);
-    for (size_t i = 0; i < recipes->count; i++) {
-        const struct doc_value *recipe = recipes->items[i];
-        recipe_table_add(&table, recipe_cell(arena, recipe, "name"));
-        recipe_table_add(&table, state_of(arena, recipe));
-        recipe_table_add(&table, recipe_cell(arena, recipe, "version"));
-        recipe_table_add(&table, lag_of(arena, recipe));
-        recipe_table_add(&table, recipe_cell(arena, recipe, "owner"));
-        recipe_table_add(&table, recipe_cell(arena, recipe, "labels"));
-        recipe_table_add(&table, recipe_cell(arena, recipe, "description"));
-    }
-    recipe_table_write(&table, &text);
-    return recipe_print(&text);
-}
-
-static int run_list(struct session *session)
-{
-    struct recipe_request request = {.method = "GET"};
-    struct recipe_answer answer;
+    const char *after = "";
     int code = recipe_begin(session, 0, 1);
 
-    if (code != EXIT_DONE)
+    recipe_table_init(&table, session->arena, heads);
+    while (code == EXIT_DONE && after != NULL) {
+        struct recipe_request request = {.method = "GET"};
+        path_of(&request, NULL, NULL);
+        recipe_path_field(&request.path, "prefix", session_word(session, 0));
+        recipe_path_field(&request.path, "after", after);
+        if (!recipe_ask(session, &request, &answer, NULL))
+            return recipe_fail(session);
+        if (recipe_wants_json(session))
+            code = recipe_print_json(answer.body);
+        add_rows(&table, answer.json);
+        after = recipe_next(session, answer.json);
+    }
+    if (code != EXIT_DONE || recipe_wants_json(session))
         return code;
-    path_of(&request, NULL, NULL);
-    recipe_path_field(&request.path, "prefix", session_word(session, 0));
-    if (!recipe_ask(session, &request, &answer, NULL))
-        return recipe_fail(session);
-    return recipe_wants_json(session) ? recipe_print_json(answer.body)
-                                      : print_list(session, answer.json);
+    recipe_table_write(&table, &text);
+    return recipe_print(&text);
 }
 
 const struct command recipe_command_list = {
@@ -88,11 +95,12 @@ const struct command recipe_command_list = {
     .arguments = "[prefix]",
     .summary = "list the recipes, and how each is",
     .about = "LAG: how many revisions behind the store it is, and for how "
-             "long.\n",
+             "long; '-' where the\nworker that is asked isn't the one that has "
+             "it.\n",
     .run = run_list,
 };
 
-/* ---- get ------------------------------------------------------------------- */
+/* ---- get ----------------------------------------------------------------- */
 
 static const struct flag_spec get_flags[] = {
     {.name = "version",
@@ -150,7 +158,7 @@ const struct command recipe_command_get = {
     .run = run_get,
 };
 
-/* ---- those that take names ---------------------------------------------------- */
+/* ---- those that take names ----------------------------------------------- */
 
 struct verb {
     const char *method;
@@ -247,7 +255,7 @@ const struct command recipe_command_resume = {
     .run = run_resume,
 };
 
-/* ---- run --------------------------------------------------------------------- */
+/* ---- run ----------------------------------------------------------------- */
 
 static const struct flag_spec run_flags[] = {
     {.name = "args",

@@ -12,7 +12,7 @@
 
 enum { FILES_MAX = 10000 };
 
-/* ---- reading -------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------- */
 
 static bool fail_path(const char *path, int number)
 {
@@ -57,7 +57,7 @@ static bool add_file(struct session *session, const char *path,
     return true;
 }
 
-/* ---- folders -------------------------------------------------------------- */
+/* ---- folders ------------------------------------------------------------- */
 
 static bool is_recipe(const char *name)
 {
@@ -154,7 +154,7 @@ int recipe_files_of(struct session *session, struct recipe_files *out)
     return good ? EXIT_DONE : EXIT_BAD_ARGUMENTS;
 }
 
-/* ---- their names ----------------------------------------------------------- */
+/* ---- their names --------------------------------------------------------- */
 
 static bool begins_as_json(struct slice text)
 {

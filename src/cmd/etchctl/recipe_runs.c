@@ -32,7 +32,7 @@ static const struct flag_spec flags[] = {
 static const char *const heads[] = {"TIME",  "RECIPE", "RUN",   "STATUS",
                                     "EVENT", "KEY",    "ERROR", NULL};
 
-/* ---- one run ----------------------------------------------------------------- */
+/* ---- one run ------------------------------------------------------------- */
 
 /* An active one says what it does: "waiting at page". */
 static struct slice status_of(struct arena *arena, const struct doc_value *run)
@@ -84,7 +84,7 @@ static int run_one(struct session *session)
     return print_one(session, &answer);
 }
 
-/* ---- a list ------------------------------------------------------------------- */
+/* ---- a list -------------------------------------------------------------- */
 
 static int print_list(struct session *session,
                       const struct recipe_answer *answer)
@@ -123,7 +123,7 @@ static int run_list(struct session *session)
     return print_list(session, &answer);
 }
 
-/* ---- watching ------------------------------------------------------------------ */
+/* ---- watching ------------------------------------------------------------ */
 
 struct listener {
     struct session *session;
@@ -155,15 +155,18 @@ static void write_line(struct arena *arena, const struct doc_value *run,
     buf_append_char(out, '\n');
 }
 
-static bool is_wanted(const struct listener *listener,
+static bool is_wanted(const struct listener *listener, struct slice event,
                       const struct doc_value *run)
 {
     struct slice status =
         slice_str(flags_text(&listener->session->flags, "status"));
 
+    if (!slice_eq(event, SLICE("run")) && !slice_eq(event, SLICE("active")))
+        return false;
     return status.size == 0 || slice_eq(status, v2_text_of(run, "status"));
 }
 
+/* Of all that the stream has, runs; and whether some are missing. */
 static bool on_event(void *context, struct slice event, struct slice data)
 {
     struct listener *listener = context;
@@ -171,10 +174,11 @@ static bool on_event(void *context, struct slice event, struct slice data)
     struct buf text = {0};
     struct arena arena;
 
-    (void)event;
+    if (slice_eq(event, SLICE("gap")))
+        fputs("(some may be missing here)\n", stderr);
     arena_init(&arena, 0);
     if (doc_parse_json(&arena, data, &doc_limits_default, &run) == ERR_OK &&
-        is_wanted(listener, run)) {
+        is_wanted(listener, event, run)) {
         if (recipe_wants_json(listener->session)) {
             buf_append_slice(&text, data);
             buf_append_char(&text, '\n');
@@ -278,7 +282,7 @@ const struct command recipe_command_runs = {
     .arguments = "[<name> [<run>]]",
     .summary = "print what recipes did: all, one recipe's, or one run",
     .about = "The newest first. --watch prints those to come instead, until "
-             "Ctrl-C: those of\nthe worker that it is connected to.\n",
+             "Ctrl-C.\n",
     .flags = flags,
     .run = run,
 };

@@ -27,7 +27,7 @@ static int finish(struct session *session, struct recipe_request *request,
     return recipe_print(&text);
 }
 
-/* ---- put ------------------------------------------------------------------------- */
+/* ---- put ----------------------------------------------------------------- */
 
 /* From the command line, from the terminal without showing it, or all of
  * stdin but a last line's end, which `echo` puts there. */
@@ -69,26 +69,37 @@ static int run_put(struct session *session)
     return finish(session, &request, name, "is kept");
 }
 
-/* ---- list, delete ------------------------------------------------------------------ */
+/* ---- list, delete -------------------------------------------------------- */
 
+/* All pages: as JSON each on a line of its own. */
 static int run_list(struct session *session)
 {
-    struct recipe_request request = {.method = "GET"};
     struct recipe_answer answer;
-    const struct doc_value *names;
     struct buf text = {0};
+    const char *after = "";
+    int code = EXIT_DONE;
 
-    path_of(&request, NULL);
-    if (!recipe_ask(session, &request, &answer, NULL))
-        return recipe_fail(session);
-    if (recipe_wants_json(session))
-        return recipe_print_json(answer.body);
-    names = recipe_list(answer.json, "secrets");
-    for (size_t i = 0; i < names->count; i++) {
-        recipe_plain(&text, names->items[i]->text);
-        buf_append_char(&text, '\n');
+    while (code == EXIT_DONE && after != NULL) {
+        struct recipe_request request = {.method = "GET"};
+        const struct doc_value *names;
+        path_of(&request, NULL);
+        recipe_path_field(&request.path, "after", after);
+        if (!recipe_ask(session, &request, &answer, NULL))
+            return recipe_fail(session);
+        names = recipe_list(answer.json, "secrets");
+        for (size_t i = 0; i < names->count; i++) {
+            recipe_plain(&text, names->items[i]->text);
+            buf_append_char(&text, '\n');
+        }
+        if (recipe_wants_json(session)) {
+            buf_reset(&text);
+            buf_append_slice(&text, answer.body);
+            buf_append_char(&text, '\n');
+        }
+        code = recipe_print(&text);
+        after = recipe_next(session, answer.json);
     }
-    return recipe_print(&text);
+    return code;
 }
 
 static int run_delete(struct session *session)

@@ -326,6 +326,26 @@ static void write_value(struct buf *out, const struct doc_value *value,
     }
 }
 
+void recipe_flow(struct buf *out, const struct doc_value *value)
+{
+    bool is_map = value->kind == DOC_MAP;
+
+    if (!is_map && value->kind != DOC_LIST) {
+        write_value(out, value, 0, true);
+        return;
+    }
+    buf_append_char(out, is_map ? '{' : '[');
+    for (size_t i = 0; i < value->count; i++) {
+        buf_append_str(out, i > 0 ? ", " : "");
+        if (is_map) {
+            write_string(out, value->members[i].name);
+            buf_append_str(out, ": ");
+        }
+        recipe_flow(out, is_map ? value->members[i].value : value->items[i]);
+    }
+    buf_append_char(out, is_map ? '}' : ']');
+}
+
 void recipe_yaml(struct buf *out, const struct doc_value *value)
 {
     write_value(out, value, 0, true);

@@ -48,7 +48,7 @@ static void try_file(struct session *session, const struct zones *zones,
     recipe_free(recipe);
 }
 
-/* ---- saying it -------------------------------------------------------------- */
+/* ---- saying it ----------------------------------------------------------- */
 
 /* The next line, without its end. */
 static bool next_line(struct slice *rest, struct slice *line)

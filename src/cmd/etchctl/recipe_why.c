@@ -5,19 +5,16 @@
 
 #include "cmd/etchctl/recipe.h"
 
-/* ---- explain ------------------------------------------------------------------------ */
+/* ---- explain ------------------------------------------------------------- */
 
 /* {"value.used": 95} as "value.used = 95". */
 static void write_saw(struct buf *out, const struct doc_value *saw)
 {
     for (size_t i = 0; saw && saw->kind == DOC_MAP && i < saw->count; i++) {
-        struct buf text = {0};
-        recipe_yaml(&text, saw->members[i].value);
         buf_append_str(out, i > 0 ? ", " : "");
         buf_append_slice(out, saw->members[i].name);
         buf_append_str(out, " = ");
-        buf_append(out, text.at, text.size - 1);
-        buf_deinit(&text);
+        recipe_flow(out, saw->members[i].value);
     }
 }
 
@@ -105,7 +102,7 @@ const struct command recipe_command_explain = {
     .run = run_explain,
 };
 
-/* ---- backtest ------------------------------------------------------------------------ */
+/* ---- backtest ------------------------------------------------------------ */
 
 static const struct flag_spec backtest_flags[] = {
     {.name = "from",

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "cmd/etchctl/v3_print.h"
 #include "proto/message.h"
+#include "redirect.h"
 
 /* ---- what comes --------------------------------------------------------- */
 
@@ -171,45 +172,6 @@ void script_expect(struct script *script, const char *lines)
 
 /* ---- a run -------------------------------------------------------------- */
 
-/* A descriptor of ours, for a while, in place of a standard one. */
-struct redirect {
-    int number, saved, file;
-};
-
-static struct redirect redirect(int number, const char *input)
-{
-    struct redirect out = {.number = number};
-    char path[] = "/tmp/etched-script-XXXXXX";
-
-    fflush(NULL);
-    out.saved = fcntl(number, F_DUPFD_CLOEXEC, 10);
-    out.file = mkstemp(path);
-    CHECK(out.saved >= 0 && out.file >= 0);
-    unlink(path);
-    if (input) {
-        CHECK(write(out.file, input, strlen(input)) == (ssize_t)strlen(input));
-        CHECK(lseek(out.file, 0, SEEK_SET) == 0);
-    }
-    CHECK(dup2(out.file, number) == number);
-    return out;
-}
-
-static void restore(struct redirect *redirect, struct buf *out)
-{
-    off_t size;
-
-    fflush(NULL);
-    size = lseek(redirect->file, 0, SEEK_END);
-    if (out) {
-        char *at = buf_extend(out, (size_t)size);
-        CHECK(pread(redirect->file, at, (size_t)size, 0) == size);
-        buf_append_char(out, '\0');
-    }
-    CHECK(dup2(redirect->saved, redirect->number) == redirect->number);
-    close(redirect->saved);
-    close(redirect->file);
-}
-
 /* The words of a line, by spaces. */
 static struct words split(struct arena *arena, const struct script *script,
                           const char *line)
@@ -238,17 +200,17 @@ struct run run_line(struct script *script, const char *line, const char *input)
     struct run run = {0};
     struct arena arena;
     struct words words;
-    struct redirect in = redirect(STDIN_FILENO, input ? input : "");
-    struct redirect out = redirect(STDOUT_FILENO, NULL);
-    struct redirect err = redirect(STDERR_FILENO, NULL);
+    struct redirect in = redirect_begin(STDIN_FILENO, input ? input : "");
+    struct redirect out = redirect_begin(STDOUT_FILENO, NULL);
+    struct redirect err = redirect_begin(STDERR_FILENO, NULL);
 
     arena_init(&arena, 0);
     words = split(&arena, script, line);
     run.code = v3_main("etchctl", &arena, words);
     arena_deinit(&arena);
-    restore(&err, &run.err);
-    restore(&out, &run.out);
-    restore(&in, NULL);
+    redirect_end(&err, &run.err);
+    redirect_end(&out, &run.out);
+    redirect_end(&in, NULL);
     clearerr(stdin);
     return run;
 }

@@ -696,3 +696,11 @@ bool world_has(const struct buf *text, const char *part)
 {
     return text->size && memmem(text->at, text->size, part, strlen(part));
 }
+
+bool world_value_has(const struct world *world, struct slice key,
+                     const char *part)
+{
+    const struct world_record *record = world_find(world, key, INT64_MAX);
+    return record && record->value.size &&
+           memmem(record->value.at, record->value.size, part, strlen(part));
+}

@@ -111,5 +111,8 @@ const struct world_record *world_find(const struct world *world,
 void world_expect(struct world *world, const char *log);
 void world_expect_runs(struct world *world, const char *runs);
 bool world_has(const struct buf *text, const char *part);
+/* Is it in a key's value? */
+bool world_value_has(const struct world *world, struct slice key,
+                     const char *part);
 
 #endif

@@ -198,6 +198,12 @@ static const struct bad triggers_bads[] = {
     {TRIGGER("feed: {url: example.org/rss}"),
      "line 3, column 17: if[0].feed.url: an address begins with http:// or "
      "https://"},
+    {TRIGGER("feed: {url: \"ftp://{{secret('x')}}\"}"),
+     "line 3, column 17: if[0].feed.url: an address begins with http:// or "
+     "https://"},
+    {TRIGGER("poll: {url: \"x{{secret('x')}}\", id: item}"),
+     "line 3, column 17: if[0].poll.url: an address begins with http:// or "
+     "https://"},
     {TRIGGER("feed: {url: 'https://e.org/{{key}}'}"),
      "line 3, column 34: if[0].feed.url: `key` isn't known here: there is no "
      "event yet"},

@@ -13,7 +13,7 @@
 #include "recipe/test.h"
 #include "recipe_support.h"
 
-/* ---- the examples --------------------------------------------------------- */
+/* ---- the examples -------------------------------------------------------- */
 
 static void run_file(const char *name, size_t *passed)
 {
@@ -59,7 +59,7 @@ static void examples_pass_their_tests(void **state)
     assert_true(passed >= 24);
 }
 
-/* ---- what a test says ------------------------------------------------------ */
+/* ---- what a test says ---------------------------------------------------- */
 
 /* A recipe with one test, of which all but these is the same. */
 static void expect_result(const char *recipe_text, const char *given,
@@ -141,7 +141,7 @@ static void a_recipe_without_tests_passes_none(void **state)
     recipe_free(recipe);
 }
 
-/* ---- failures ---------------------------------------------------------------- */
+/* ---- failures ------------------------------------------------------------ */
 
 static void failures_are_to_be_expected(void **state)
 {
@@ -152,7 +152,8 @@ static void failures_are_to_be_expected(void **state)
     expect_result(fails, given, "[{failed: 'step 0 (put)'}]", "");
     expect_result(fails, given, "[{failed: other}]",
                   "test 1: expected failed other, saw failed step 0 (put): "
-                  "'value' is of kind int and has no fields: it isn't a map\n");
+                  "no such overload: the field 'a' of a value of kind int, "
+                  "which is no map\n");
 }
 
 static void a_failure_that_is_dealt_with_need_not_be_expected(void **state)
@@ -167,7 +168,7 @@ static void a_failure_that_is_dealt_with_need_not_be_expected(void **state)
     expect_result(deals, given, "[{put: /failed}, {failed: step}]", "");
 }
 
-/* ---- actions outside ------------------------------------------------------------ */
+/* ---- actions outside ----------------------------------------------------- */
 
 #define ASKS                                                               \
     "if: [{key: '/in/{x}'}]\n"                                             \
@@ -236,7 +237,7 @@ static void mails_programs_calls_and_logs(void **state)
         "");
 }
 
-/* ---- what comes in --------------------------------------------------------------- */
+/* ---- what comes in ------------------------------------------------------- */
 
 #define HOOKED                                                  \
     "if: [{webhook: {path: a/b}}, {webhook: {path: c, dedupe: " \
@@ -313,7 +314,7 @@ static void a_test_that_is_wrong_says_so(void **state)
                   "[]", "test 1: given[2]: time doesn't run back\n");
 }
 
-/* ---- time ------------------------------------------------------------------------ */
+/* ---- time ---------------------------------------------------------------- */
 
 static void clocks_strike_while_time_passes(void **state)
 {
@@ -369,7 +370,7 @@ static void a_hold_that_is_due_fires_first(void **state)
                   "[]", "");
 }
 
-/* ---- its effects are events -------------------------------------------------------- */
+/* ---- its effects are events ---------------------------------------------- */
 
 /* All of a turn is one revision, and is there before any of it is seen. */
 static void effects_are_seen_whole(void **state)
@@ -397,7 +398,8 @@ static void what_goes_round_comes_to_an_end(void **state)
     char text[400];
     snprintf(text, sizeof text,
              "name: r\n%s\ntests: [{given: [{put: {key: /n, value: 1}}], "
-             "expect: [{put: /n}, {put: /n}, {put: /n, value: 4}]}]\n",
+             "expect: [{put: /n}, {put: /n}, {put: /n, value: 4}, {put: /n}, "
+             "{failed: 'loop: depth'}]}]\n",
              round);
     struct recipe *recipe = parse_recipe(text);
     struct recipe_test_result result = recipe_test(recipe, &recipe_zones, &why);

@@ -202,8 +202,8 @@ static void what_it_was_may_be_compacted(void **state)
     world_close(&world);
 }
 
-/* What was put in between is lost: its time begins anew, and no compare asks for
- * what it was. */
+/* What was put in between is lost: its time begins anew, and no compare asks
+ * for what it was. */
 static void after_a_gap(void **state)
 {
     struct world world;

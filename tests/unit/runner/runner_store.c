@@ -496,6 +496,7 @@ static void run_op(struct memory_store *store,
 {
     struct buf body = {0};
     const char *text;
+    size_t deleted;
     int number = 0;
     switch (op->request_case) {
     case ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_RANGE:
@@ -512,10 +513,12 @@ static void run_op(struct memory_store *store,
         break;
     case ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_DELETE_RANGE:
         number = 3;
-        *changes += delete_range(
+        deleted = delete_range(
             store, revision, message_bytes(op->request_delete_range->key),
             message_bytes(op->request_delete_range->range_end), cause);
+        *changes += deleted;
         put_header(store, &body);
+        pb_put_u64(&body, 2, deleted);
         break;
     default:
         number = 4;

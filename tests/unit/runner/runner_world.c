@@ -8,6 +8,7 @@
 #include "proto/pb.h"
 #include "recipe/keys.h"
 #include "recipe/recipe.h"
+#include "runner_history.h"
 
 #define MILLI INT64_C(1000000)
 #define SECOND INT64_C(1000000000)
@@ -34,6 +35,7 @@ struct errand {
     uint64_t id;
     enum runner_method method;
     bool is_answered; /* its caller was told already */
+    bool more;        /* History: another part comes */
     int code;
     struct buf bytes;
     struct act_answer answer;
@@ -96,6 +98,21 @@ static void answer_call(struct errand *call, int code, struct slice bytes)
     buf_append_slice(&errand->bytes, bytes);
 }
 
+/* All in one part, and then the end. */
+static void answer_history(struct errand *call, struct slice part)
+{
+    struct world *world = call->client->world;
+    int64_t at_ns = world->mono_ns + delay(world);
+    for (int i = 0; i < 2; i++) {
+        struct errand *errand =
+            send_errand(call->client, CALL_ANSWERED, at_ns + i);
+        errand->life = call->life;
+        errand->id = call->id;
+        errand->more = i == 0;
+        buf_append_slice(&errand->bytes, i == 0 ? part : SLICE(""));
+    }
+}
+
 static void do_call(struct world *world, const struct errand *call,
                     struct store_reply *reply)
 {
@@ -116,6 +133,9 @@ static void do_call(struct world *world, const struct errand *call,
         break;
     case RUNNER_LEASE_KEEPALIVE:
         memory_store_keepalive(store, request, reply);
+        break;
+    case RUNNER_HISTORY:
+        memory_store_history(store, request, reply);
         break;
     case RUNNER_REVISION_AT:
         memory_store_revision_at(store, request, reply);
@@ -163,10 +183,16 @@ static void call_arrives(struct world *world, struct errand *call)
     }
     if (call->is_answered && world->faults.is_away)
         return;
-    struct store_reply reply;
+    struct store_reply reply = {.text = "refused"};
     memory_store_tick(&world->store, world_wall(world));
-    do_call(world, call, &reply);
-    if (!call->is_answered)
+    if (world->refuse)
+        reply.code =
+            world->refuse(world, call->method, buf_slice(&call->bytes));
+    if (reply.code == 0)
+        do_call(world, call, &reply);
+    if (!call->is_answered && call->method == RUNNER_HISTORY && !reply.code)
+        answer_history(call, buf_slice(&reply.message));
+    else if (!call->is_answered)
         answer_call(call, reply.code,
                     reply.code ? slice_str(reply.text)
                                : buf_slice(&reply.message));
@@ -534,8 +560,8 @@ static void deliver(struct errand *errand)
     case CALL_ANSWERED:
         runner_answered(
             client->runner, errand->id, errand->code,
-            errand->code ? SLICE("unavailable, or refused") : SLICE(""),
-            errand->code ? SLICE("") : buf_slice(&errand->bytes), false);
+            errand->code ? buf_slice(&errand->bytes) : SLICE(""),
+            errand->code ? SLICE("") : buf_slice(&errand->bytes), errand->more);
         break;
     case TOLD:
         if (errand->stream == client->stream)

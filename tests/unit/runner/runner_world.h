@@ -69,6 +69,9 @@ struct world {
     bool (*act)(struct world *world, const struct act *act,
                 struct act_answer *answer);
     int64_t act_ns; /* how long they take */
+    /* A code that the store answers with instead; 0: it does it. */
+    int (*refuse)(struct world *world, enum runner_method method,
+                  struct slice request);
     void *context;
     struct buf acted; /* "METHOD url body\n" each */
     struct world_rest *rests;

@@ -22,14 +22,14 @@
 enum { RECIPES = 12, ROUNDS = 40 };
 
 static const char *const patterns[] = {
-    "/a/{x}",      "/a/{x}/{y}", "/a/{rest...}", "/a/b",  "/a/",
-    "/{first}/b",  "/{f}/{s}",   "/c/{x}/d",     "/b/{x...}", "/a/b/c",
+    "/a/{x}",     "/a/{x}/{y}", "/a/{rest...}", "/a/b",      "/a/",
+    "/{first}/b", "/{f}/{s}",   "/c/{x}/d",     "/b/{x...}", "/a/b/c",
 };
-static const char *const events[] = {"put", "create", "update", "delete",
-                                     "create, delete", "put, delete"};
-static const char *const keys[] = {"/a/b", "/a/c", "/a/b/c", "/b/b", "/c/1/d",
-                                   "/c/2/d", "/b/x/y/z", "/c/b", "/d",
-                                   "/a/longer/still"};
+static const char *const events[] = {"put",    "create",         "update",
+                                     "delete", "create, delete", "put, delete"};
+static const char *const keys[] = {
+    "/a/b",   "/a/c",     "/a/b/c", "/b/b", "/c/1/d",
+    "/c/2/d", "/b/x/y/z", "/c/b",   "/d",   "/a/longer/still"};
 
 struct model_recipe {
     const char *pattern;
@@ -85,9 +85,9 @@ static size_t count_faults(const struct world *world, int index,
     size_t faults = 0;
     size_t effects = 0;
     arena_init(&arena, 0);
-    assert_int_equal(pattern_parse(&arena, slice_str(recipe->pattern),
-                                   &pattern, NULL),
-                     ERR_OK);
+    assert_int_equal(
+        pattern_parse(&arena, slice_str(recipe->pattern), &pattern, NULL),
+        ERR_OK);
     *wanted = 0;
     for (size_t i = 0; i < world->store.event_count; i++) {
         const struct store_event *event = &world->store.events[i];
@@ -126,8 +126,7 @@ static void write_many(struct world *world)
         struct buf put = {0};
         struct buf op = {0};
         char value[16];
-        snprintf(value, sizeof value, "%d",
-                 (int)prng_below(&world->prng, 100));
+        snprintf(value, sizeof value, "%d", (int)prng_below(&world->prng, 100));
         pb_put_bytes(&put, 1, slice_str(keys[i]));
         pb_put_bytes(&put, 2, slice_str(value));
         pb_put_bytes_always(&op, 2, buf_slice(&put));
@@ -147,8 +146,7 @@ static void write_some(struct world *world)
         const char *key =
             keys[prng_below(&world->prng, sizeof keys / sizeof keys[0])];
         char value[16];
-        snprintf(value, sizeof value, "%d",
-                 (int)prng_below(&world->prng, 100));
+        snprintf(value, sizeof value, "%d", (int)prng_below(&world->prng, 100));
         switch (prng_below(&world->prng, 6)) {
         case 0:
             world_delete(world, key);
@@ -193,8 +191,7 @@ static void shake(struct world *world, struct model_recipe *recipes)
         define(world, index, &recipes[index]);
         break;
     case 7:
-        world->faults.delay_ns =
-            prng_between(&world->prng, MILLI, 40 * MILLI);
+        world->faults.delay_ns = prng_between(&world->prng, MILLI, 40 * MILLI);
         break;
     default:
         break;
