@@ -74,7 +74,7 @@ static void usage(FILE *out)
         "  --time SECONDS  no new seed after so long\n"
         "  --members 1..7  members at the beginning (by the seed)\n"
         "  --seconds N     simulated, with faults (by the seed)\n"
-        "  --workers 1..4  that do recipes (by the seed)\n"
+        "  --workers 0..4  that do recipes (by the seed)\n"
         "  --steps N       events of one seed, at most\n"
         "  --keep-going    other seeds follow one that failed\n"
         "  --trace         every event, as it happens\n"
@@ -119,7 +119,7 @@ static void tell_how_to_repeat(void)
         printf(" --members %d", args->options.members);
     if (args->options.seconds)
         printf(" --seconds %d", args->options.seconds);
-    if (args->options.workers)
+    if (args->options.workers >= 0)
         printf(" --workers %d", args->options.workers);
     if (args->bug != PLANT_NONE)
         printf(" --bug %s", bug_names[args->bug]);
@@ -336,7 +336,7 @@ static int run(const struct args *args)
 int main(int argc, char **argv)
 {
     struct args args = {
-        .options = {.seed = 1},
+        .options = {.seed = 1, .workers = -1},
         .seeds = 1,
         .jobs = 1,
         .story = STORY_EVENTS,

@@ -45,6 +45,10 @@ static int node_cmp(const struct watcher *a, const struct watcher *b)
     int order = slice_cmp(a->key, b->key);
     if (order)
         return order;
+    /* Those of one key are told in an order that a seed repeats: addresses
+     * alone would differ from run to run. */
+    if (a->priority != b->priority)
+        return a->priority > b->priority ? 1 : -1;
     return ((uintptr_t)a > (uintptr_t)b) - ((uintptr_t)a < (uintptr_t)b);
 }
 

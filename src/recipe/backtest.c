@@ -54,7 +54,7 @@ struct backtest *backtest_new(const struct backtest_config *config)
     backtest->recipe = config->machine.recipe;
     backtest->machine = machine_new(&config->machine);
     backtest->from_ns = config->from_ns;
-    backtest->now_ns = config->from_ns;
+    backtest->now_ns = config->goes_on ? 0 : config->from_ns;
     backtest->to_ns = config->to_ns;
     backtest->own_ticks = config->own_ticks;
     return backtest;

@@ -34,6 +34,8 @@ struct backtest_config {
     int64_t from_ns;
     int64_t to_ns;
     bool own_ticks;
+    bool goes_on; /* from a state that is loaded, and what led from there to
+                     `from`: its time is that of its events from the first on */
 };
 struct backtest *backtest_new(const struct backtest_config *config);
 void backtest_free(struct backtest *backtest);

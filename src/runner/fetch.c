@@ -504,7 +504,8 @@ static void secrets_read(struct runner *runner, void *context)
                       .is_fetch = true};
     fetch->acting.done = acted;
     acting__send(runner, &fetch->acting, &act);
-    explicit_bzero(url.at, url.capacity);
+    if (url.at)
+        explicit_bzero(url.at, url.capacity);
     buf_deinit(&url);
     buf_deinit(&headers);
     secrets__forget(runner, &fetch->secrets);

@@ -310,7 +310,7 @@ static const struct route routes[] = {
     {"DELETE", "defs/*", rest__delete_def, "purge"},
     {"POST", "defs/*/run", rest__run_def, ""},
     {"POST", "defs/*/pause", rest__pause_def, ""},
-    {"POST", "defs/*/resume", rest__resume_from, ""},
+    {"POST", "defs/*/resume", rest__resume_def, ""},
     {"GET", "runs", rest__list_runs, "recipe status since until limit after"},
     {"GET", "runs/*", rest__find_run, ""},
     {"GET", "runs/*/*", rest__get_run, ""},

@@ -11,8 +11,8 @@
 #include "runner/rest_past.h"
 
 enum {
-    LISTS_OF_PAGE = 500,
-    IDS_SHOWN = 10000, /* of each kind in the difference */
+    RECORDS_OF_PAGE = 500, /* of history */
+    IDS_SHOWN = 10000,     /* of each kind in the difference */
 };
 
 /* An end of the span, as it was given and as it was found. */
@@ -34,6 +34,11 @@ struct replay {
     struct run_id *done; /* runs that took place */
     size_t done_count;
     size_t done_capacity;
+    bool is_of_active; /* runs under way are being told, else records */
+    int64_t told_from; /* revision */
+    int64_t told_to;
+    int64_t told;
+    int64_t told_limit;
 };
 
 static void undo(struct request *request)
@@ -46,18 +51,46 @@ static void undo(struct request *request)
 
 /* ---- what took place ----------------------------------------------------- */
 
+/* Records go after a while, so history tells, from the span on: each list of
+ * records when it was written, and each run under way whenever it went on. */
+
 static bool is_within(const struct replay *replay, const struct run_id *id)
 {
     return id->revision >= replay->from.revision &&
            id->revision <= replay->to.revision;
 }
 
-static void note_done(struct replay *replay, const struct doc_value *record)
+/* Of a record it is text, of a run under way a number. */
+static int64_t started_of(const struct doc_value *run)
 {
-    const struct doc_value *text = doc_get(record, "id");
+    const struct doc_value *started = doc_get(run, "started");
+    int64_t time_ns = 0;
+    if (started != NULL && started->kind == DOC_INT) {
+        time_ns = started->integer;
+    } else if (started != NULL && started->kind == DOC_STRING) {
+        (void)time_from_rfc3339(started->text, &time_ns);
+    }
+    return time_ns;
+}
+
+/* One that began with the span and was due behind it isn't of it; nor is one
+ * that a person wanted again. */
+static bool is_in_time(const struct replay *replay, const struct run_id *id,
+                       const struct doc_value *run)
+{
+    bool is_due = id->tag >= RUN_TAG_DUE && id->tag < RUN_TAG_TRIGGER;
+    return id->tag < RUN_TAG_AGAIN &&
+           (!is_due || started_of(run) <= replay->to.time_ns);
+}
+
+static void note_done(struct replay *replay, const struct doc_value *run)
+{
+    const struct doc_value *text =
+        run->kind == DOC_MAP ? doc_get(run, "id") : NULL;
     struct run_id id;
     if (text == NULL || text->kind != DOC_STRING ||
-        !run_id_parse(text->text, &id) || !is_within(replay, &id)) {
+        !run_id_parse(text->text, &id) || !is_within(replay, &id) ||
+        !is_in_time(replay, &id, run)) {
         return;
     }
     if (replay->done_count == replay->done_capacity) {
@@ -69,16 +102,24 @@ static void note_done(struct replay *replay, const struct doc_value *record)
     replay->done[replay->done_count++] = id;
 }
 
-static void note_list(struct replay *replay, struct slice json)
+/* A list of records, or one run under way. */
+static void note_record(void *context, const Etched__V1__HistoryRecord *record)
 {
+    struct replay *replay = context;
+    struct slice json = message_bytes(record->event->kv->value);
     struct arena arena;
     struct doc_value *doc;
+    replay->told++;
+    replay->told_to = record->event->kv->mod_revision;
+    if (record->event->type != MVCCPB__EVENT__EVENT_TYPE__PUT) {
+        return;
+    }
     arena_init(&arena, 0);
-    if (doc_parse_json(&arena, json, &rest__record_limits, &doc) == ERR_OK &&
-        doc->kind == DOC_LIST) {
-        for (size_t i = 0; i < doc->count; i++) {
+    if (doc_parse_json(&arena, json, &rest__record_limits, &doc) == ERR_OK) {
+        for (size_t i = 0; doc->kind == DOC_LIST && i < doc->count; i++) {
             note_done(replay, doc->items[i]);
         }
+        note_done(replay, doc);
     }
     arena_deinit(&arena);
 }
@@ -176,7 +217,7 @@ static void answer(struct replay *replay)
     rest__answer(request, 200, &json);
 }
 
-static void read_done(struct replay *replay, struct slice from);
+static void read_done(struct replay *replay);
 
 static void done_read(struct runner *runner, void *context,
                       const struct store_answer *answered)
@@ -184,32 +225,40 @@ static void done_read(struct runner *runner, void *context,
     struct request *request = context;
     struct replay *replay = request->state;
     (void)runner;
+    if (answered->code == 0 && answered->more) {
+        past__records(answered, note_record, replay);
+        return;
+    }
     request->call = 0;
     if (answered->code != 0) {
         rest__store_error(request, answered);
         return;
     }
-    const Etcdserverpb__RangeResponse *range = answered->range;
-    for (size_t i = 0; i < range->n_kvs; i++) {
-        note_list(replay, message_bytes(range->kvs[i]->value));
+    if (replay->told >= replay->told_limit) {
+        /* The last revision may have been cut in two: it is told again. */
+        bool is_one = replay->told_to == replay->told_from;
+        replay->told_limit = is_one ? 2 * replay->told_limit : RECORDS_OF_PAGE;
+        replay->told_from = replay->told_to;
+        read_done(replay);
+    } else if (!replay->is_of_active) {
+        replay->is_of_active = true;
+        replay->told_from = replay->from.revision;
+        replay->told_limit = RECORDS_OF_PAGE;
+        read_done(replay);
+    } else {
+        answer(replay);
     }
-    if (range->more && range->n_kvs > 0) {
-        read_done(replay, rest__behind(request,
-                                       message_bytes(
-                                           range->kvs[range->n_kvs - 1]->key)));
-        return;
-    }
-    answer(replay);
 }
 
-static void read_done(struct replay *replay, struct slice from)
+static void read_done(struct replay *replay)
 {
     struct request *request = replay->past.request;
-    struct slice key =
-        rest__key(request, RECIPE_KEY_RUN, replay->past.recipe->name, "");
-    struct slice end = rest__end(request, key);
-    rest__range(request, from.size ? from : key, &end, 0, LISTS_OF_PAGE,
-                done_read);
+    struct slice key = rest__key(
+        request, replay->is_of_active ? RECIPE_KEY_ACTIVE : RECIPE_KEY_RUN,
+        replay->past.recipe->name, "");
+    replay->told = 0;
+    past__ask_below(request, key, replay->told_from, replay->told_limit,
+                    done_read);
 }
 
 /* ---- over the past ------------------------------------------------------- */
@@ -226,7 +275,9 @@ static enum turn_end end(struct past *past)
     struct replay *replay = (struct replay *)past;
     enum turn_end ended = backtest_end(replay->backtest, &past->lookups);
     if (ended == TURN_TAKEN) {
-        read_done(replay, (struct slice){0});
+        replay->told_from = replay->from.revision;
+        replay->told_limit = RECORDS_OF_PAGE;
+        read_done(replay);
     }
     return ended;
 }
@@ -260,7 +311,9 @@ static void begin(struct replay *replay)
                     (long long)replay->to.revision);
         return;
     }
+    bool goes_on = replay->is_named && replay->from.revision > 1;
     const struct backtest_config config = {
+        .goes_on = goes_on,
         .machine = {.recipe = past->recipe,
                     .uid = past->uid,
                     .zones = runner__config(request->runner)->zones,
@@ -273,7 +326,7 @@ static void begin(struct replay *replay)
     past->take = take;
     past->end = end;
     past->to = replay->to.revision;
-    if (replay->is_named && replay->from.revision > 1) {
+    if (goes_on) {
         past->state_at = replay->from.revision - 1;
         past->defined_at = past->state_at;
         past__load(past, loaded);

@@ -17,16 +17,16 @@ bool rest__write_letter(struct buf *out, struct slice key, struct slice value,
                         int64_t revision)
 {
     /* What goes on with it is in there too, and nobody's business. */
-    static const char *const shown[] = {"step",  "kind",     "key",
-                                        "host",  "program",  "error",
-                                        "time",  "attempts", "uid"};
+    static const char *const shown[] = {"step", "kind",     "key",
+                                        "host", "program",  "error",
+                                        "time", "attempts", "uid"};
     enum recipe_key kind;
     struct slice name;
     struct slice rest;
     struct arena arena;
     struct doc_value *doc;
-    if (!recipe_key_read(key, &kind, &name, &rest) ||
-        kind != RECIPE_KEY_DEAD || rest.size == 0) {
+    if (!recipe_key_read(key, &kind, &name, &rest) || kind != RECIPE_KEY_DEAD ||
+        rest.size == 0) {
         return false;
     }
     arena_init(&arena, 0);

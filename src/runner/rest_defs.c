@@ -1,4 +1,4 @@
-/* Definitions: list, read, write, delete; run, pause, resume; the tests that
+/* Definitions: list, read, write, delete; run, pause; the tests that
  * stand in documents. */
 #include <stdio.h>
 
@@ -278,6 +278,29 @@ static bool read_if_match(struct request *request, int64_t *out)
     return true;
 }
 
+/* etcd doesn't say what made a change: a trigger on expiries alone would never
+ * fire there. */
+static bool can_be_had(struct request *request, const struct recipe *recipe)
+{
+    if (runner__config(request->runner)->is_etched) {
+        return true;
+    }
+    for (size_t i = 0; i < recipe->trigger_count; i++) {
+        const struct trigger *trigger = &recipe->triggers[i];
+        if (trigger->kind == TRIGGER_KEY && (trigger->events & EVENT_EXPIRE) &&
+            !(trigger->events & EVENT_DELETE)) {
+            struct recipe_fault fault = {0};
+            snprintf(fault.path, sizeof(fault.path), "if[%zu].events", i);
+            snprintf(fault.text, sizeof(fault.text),
+                     "this store is etcd, which doesn't tell expire from "
+                     "delete: write delete, or run it on etched");
+            rest__refuse(request, &fault);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* NULL: answered. */
 static struct recipe *parse(struct request *request)
 {
@@ -295,6 +318,10 @@ static struct recipe *parse(struct request *request)
         } else {
             rest__refuse(request, &fault);
         }
+        return NULL;
+    }
+    if (!can_be_had(request, recipe)) {
+        recipe_free(recipe);
         return NULL;
     }
     return recipe;
@@ -437,7 +464,7 @@ void rest__delete_def(struct request *request)
     rest__txn(request, &txn, deleted);
 }
 
-/* ---- run, pause, resume -------------------------------------------------- */
+/* ---- run, pause -------------------------------------------------- */
 
 static void accepted(struct runner *runner, void *context,
                      const struct store_answer *answer)
@@ -534,21 +561,6 @@ void rest__pause_def(struct request *request)
     store_txn__put(
         &txn, rest__key(request, RECIPE_KEY_STATUS, request->segments[1], NULL),
         SLICE("{\"state\":\"paused\",\"why\":\"by request\"}"), 0);
-    rest__txn(request, &txn, accepted);
-}
-
-/* After a gap too there is no more to it: the turn that said so has moved the
- * cursor behind it. */
-void rest__resume_def(struct request *request)
-{
-    struct store_txn txn;
-    if (rest__def(request, request->segments[1]) == NULL) {
-        return;
-    }
-    begin_if_defined(request, &txn);
-    store_txn__delete(
-        &txn, rest__key(request, RECIPE_KEY_STATUS, request->segments[1], NULL),
-        (struct slice){0});
     rest__txn(request, &txn, accepted);
 }
 

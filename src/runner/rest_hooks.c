@@ -24,8 +24,8 @@ enum {
 
 enum verdict {
     TARGET_TAKES,
-    TARGET_REFUSES,    /* the signature */
-    TARGET_HAS_NO_ID,  /* its `dedupe` can't be evaluated */
+    TARGET_REFUSES,   /* the signature */
+    TARGET_HAS_NO_ID, /* its `dedupe` can't be evaluated */
     TARGET_CANT_SAY,
 };
 
@@ -42,11 +42,11 @@ struct target {
 struct hook {
     struct target targets[TARGETS_MAX];
     size_t count;
-    size_t at;         /* its secret, or lease, is being fetched */
-    size_t committing; /* those before have been, or are being, committed */
-    size_t taken;      /* by so many recipes */
-    bool is_new;       /* to one of them */
-    bool has_retried;  /* with other leases */
+    size_t at;          /* its secret, or lease, is being fetched */
+    size_t committing;  /* those before have been, or are being, committed */
+    size_t taken;       /* by so many recipes */
+    bool is_new;        /* to one of them */
+    bool has_retried;   /* with other leases */
     struct slice no_id; /* why one has none */
     struct slice value; /* JSON, of each inbox key */
 };
@@ -258,12 +258,13 @@ static bool find_targets(struct request *request, struct hook *hook)
             }
         }
     }
-    if (hook->count == 0) {
-        rest__error(request, 404, "not_found",
-                    "no recipe has a webhook with the path \"%.*s\"",
-                    (int)path.size, path.at);
+    if (hook->count > 0) {
+        return true;
     }
-    return hook->count > 0;
+    rest__error(request, 404, "not_found",
+                "no recipe has a webhook with the path \"%.*s\"",
+                (int)path.size, path.at);
+    return false;
 }
 
 static struct slice make_value(struct request *request)
@@ -471,10 +472,8 @@ static void add_key(struct request *request, struct store_txn *txn,
                                  .ttl_ns = target->ttl_s * REST_SECOND};
     struct turn_compare absent = {
         .key = key, .target = TURN_VERSION, .operator= TURN_EQUAL };
-    const struct turn_txn inner = {.compares = &absent,
-                                   .compare_count = 1,
-                                   .then = &put,
-                                   .then_count = 1};
+    const struct turn_txn inner = {
+        .compares = &absent, .compare_count = 1, .then = &put, .then_count = 1};
     const struct turn_operation operation = {.kind = TURN_TXN, .txn = &inner};
     store_txn__operation(txn, &operation, lease_of, target);
 }

@@ -50,8 +50,8 @@ struct request {
     struct parameter parameters[REST_PARAMETERS_MAX];
     size_t parameter_count;
     uint64_t call; /* the one that it waits for; 0: none */
-    void (*undo)(struct request *request); /* beside the arena; may be NULL */
-    void *state;                           /* the route's */
+    void (*undo)(struct request *request);  /* beside the arena; may be NULL */
+    void *state;                            /* the route's */
     void (*again)(struct request *request); /* in the next round; or NULL */
     bool is_replay;
     /* A stream: */
@@ -155,7 +155,6 @@ void rest__delete_def(struct request *request);
 void rest__run_def(struct request *request);
 void rest__pause_def(struct request *request);
 void rest__resume_def(struct request *request);
-void rest__resume_from(struct request *request);
 void rest__test(struct request *request);
 void rest__list_runs(struct request *request);
 void rest__get_run(struct request *request);

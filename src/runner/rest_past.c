@@ -84,7 +84,7 @@ static const struct lookup *find_lookup(void *context, int kind,
         struct past_lookup **bucket = bucket_of(past, kind, revision, key);
         known = arena_alloc(&past->found, sizeof(*known));
         *known = (struct past_lookup){.next = *bucket,
-                                      .lookup = {.kind = kind,
+                                      .lookup = {.kind = (unsigned)kind,
                                                  .revision = revision,
                                                  .key = keep_found(past, key)}};
         *bucket = known;
@@ -479,11 +479,19 @@ static void part_read(struct runner *runner, void *context,
     }
 }
 
+static void ask(struct request *request, Etched__V1__HistoryRequest *history,
+                store_done done)
+{
+    struct buf message = {0};
+    message_encode(&history->base, &message);
+    rest__call(request, RUNNER_HISTORY, buf_slice(&message), done);
+    buf_deinit(&message);
+}
+
 void past__ask(struct request *request, struct slice key, int64_t from,
                int64_t to, int64_t limit, store_done done)
 {
     Etched__V1__HistoryRequest history = ETCHED__V1__HISTORY_REQUEST__INIT;
-    struct buf message = {0};
     history.key = message_data(key);
     if (key.size == 0) {
         history.key = message_data(slice_of("", 1)); /* from the first on */
@@ -492,9 +500,18 @@ void past__ask(struct request *request, struct slice key, int64_t from,
     history.start_revision = from;
     history.end_revision = to;
     history.limit = limit;
-    message_encode(&history.base, &message);
-    rest__call(request, RUNNER_HISTORY, buf_slice(&message), done);
-    buf_deinit(&message);
+    ask(request, &history, done);
+}
+
+void past__ask_below(struct request *request, struct slice prefix, int64_t from,
+                     int64_t limit, store_done done)
+{
+    Etched__V1__HistoryRequest history = ETCHED__V1__HISTORY_REQUEST__INIT;
+    history.key = message_data(prefix);
+    history.range_end = message_data(rest__end(request, prefix));
+    history.start_revision = from;
+    history.limit = limit;
+    ask(request, &history, done);
 }
 
 static void read_part(struct past *past)

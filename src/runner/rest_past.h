@@ -74,5 +74,8 @@ void past__records(const struct store_answer *answer,
 /* Asks for the records of [from, to] of a key; {0}: of all. */
 void past__ask(struct request *request, struct slice key, int64_t from,
                int64_t to, int64_t limit, store_done done);
+/* The same of all keys with a prefix, up to now. */
+void past__ask_below(struct request *request, struct slice prefix, int64_t from,
+                     int64_t limit, store_done done);
 
 #endif

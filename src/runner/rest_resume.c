@@ -57,7 +57,7 @@ static void resumed(struct runner *runner, void *context,
 }
 
 static void compare(struct request *request, struct store_txn *txn,
-                    enum recipe_key kind, int target, int operator,
+                    enum recipe_key kind, unsigned target, unsigned operator,
                     int64_t number)
 {
     const struct turn_compare its = {
@@ -227,7 +227,7 @@ static bool read_from(struct request *request, struct resume *out)
     return true;
 }
 
-void rest__resume_from(struct request *request)
+void rest__resume_def(struct request *request)
 {
     struct resume *resume = arena_alloc(&request->arena, sizeof(*resume));
     struct store_txn txn;

@@ -16,9 +16,9 @@
 #include "runner/rest_int.h"
 
 enum {
-    LISTS_OF_PAGE = 20,       /* read from the store at a time */
-    LISTS_OF_RECIPE = 500,    /* looked at for one answer */
-    LISTS_OF_RUN = 2000,      /* before and behind one that is looked for */
+    LISTS_OF_PAGE = 20,    /* read from the store at a time */
+    LISTS_OF_RECIPE = 500, /* looked at for one answer */
+    LISTS_OF_RUN = 2000,   /* before and behind one that is looked for */
     ANSWER_BYTES_MAX = 4 << 20,
     ACTIVES_READ = 1000,
 };
@@ -47,8 +47,8 @@ struct wanted {
     bool has_after;
     struct place after; /* only what is behind it */
     bool has_cut;
-    struct place cut; /* nothing behind it is shown */
-    bool more;        /* there is something */
+    struct place cut;    /* nothing behind it is shown */
+    bool more;           /* there is something */
     struct slice cursor; /* the recipe that is being read */
     struct slice end;    /* of the range that is left */
     int looked_at;       /* lists of it */
@@ -443,9 +443,9 @@ static void range_of(struct request *request, struct slice from,
     range.key = message_data(from);
     range.range_end = message_data(end);
     range.limit = LISTS_OF_PAGE;
-    range.sort_order =
-        descends ? ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__DESCEND
-                 : ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__ASCEND;
+    range.sort_order = descends
+                           ? ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__DESCEND
+                           : ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__ASCEND;
     range.sort_target = ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__KEY;
     rest__range_of(request, &range, done);
 }
@@ -652,8 +652,8 @@ static void find_forward(struct request *request)
     wanted->is_forward = true;
     wanted->looked_at = 0;
     range_of(request, behind_list(request, &wanted->id),
-             rest__end(request, rest__key(request, RECIPE_KEY_RUN,
-                                          wanted->cursor, "")),
+             rest__end(request,
+                       rest__key(request, RECIPE_KEY_RUN, wanted->cursor, "")),
              false, one_read);
 }
 

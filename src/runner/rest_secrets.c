@@ -135,8 +135,8 @@ void rest__list_secrets(struct request *request)
         return;
     }
     if (after.size > 0) {
-        key = rest__behind(
-            request, rest__key(request, RECIPE_KEY_SECRET, after, NULL));
+        key = rest__behind(request,
+                           rest__key(request, RECIPE_KEY_SECRET, after, NULL));
     }
     range.key = message_data(key);
     range.range_end = message_data(end);

@@ -534,6 +534,7 @@ struct secret {
 struct secrets {
     struct secret all[SECRETS_MAX];
     size_t count;
+    bool has_more; /* than that */
     uint64_t call;
     struct buf fault; /* why not; empty: all are there */
     bool is_final;    /* and never will be */

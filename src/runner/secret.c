@@ -24,6 +24,8 @@ static void find_names(struct secrets *secrets, struct slice text)
             is_known = is_known || slice_eq(secrets->all[i].name, name);
         if (!is_known && secrets->count < SECRETS_MAX)
             secrets->all[secrets->count++].name = name;
+        else if (!is_known)
+            secrets->has_more = true;
         at += (size_t)end + 1;
     }
 }
@@ -118,7 +120,10 @@ void secrets__read(struct runner *runner, struct secrets *secrets,
 {
     *secrets = (struct secrets){.done = done, .context = context};
     find_in(secrets, value);
-    if (secrets->count == 0) {
+    /* One that was left out would go out as nothing. */
+    if (secrets->has_more)
+        fault(secrets, true, secrets->all[0].name, "is one of too many");
+    if (secrets->count == 0 || secrets->has_more) {
         done(runner, context);
         return;
     }

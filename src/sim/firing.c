@@ -133,11 +133,11 @@ static bool fires(const struct firings *firings, enum sim_effect effect,
 }
 
 static const char *const names[SIM_EFFECT_KINDS] = {
-    [SIM_EFFECT_COUNT] = "count",   [SIM_EFFECT_LEASED] = "leased",
-    [SIM_EFFECT_CHAIN] = "chain",   [SIM_EFFECT_WHERE] = "where",
-    [SIM_EFFECT_PAIR] = "pair",     [SIM_EFFECT_BEFORE] = "before",
-    [SIM_EFFECT_AFTER] = "after",   [SIM_EFFECT_SENT] = "sent",
-    [SIM_EFFECT_DEAD] = "dead",     [SIM_EFFECT_HOLD] = "hold",
+    [SIM_EFFECT_COUNT] = "count", [SIM_EFFECT_LEASED] = "leased",
+    [SIM_EFFECT_CHAIN] = "chain", [SIM_EFFECT_WHERE] = "where",
+    [SIM_EFFECT_PAIR] = "pair",   [SIM_EFFECT_BEFORE] = "before",
+    [SIM_EFFECT_AFTER] = "after", [SIM_EFFECT_SENT] = "sent",
+    [SIM_EFFECT_DEAD] = "dead",   [SIM_EFFECT_HOLD] = "hold",
     [SIM_EFFECT_TICK] = "tick",
 };
 
@@ -183,8 +183,7 @@ static bool next_hold(const struct firings *firings,
                       struct hold *out)
 {
     const struct record *const *records = (const void *)key->records;
-    while (from < key->count &&
-           !fires(firings, SIM_EFFECT_HOLD, records[from]))
+    while (from < key->count && !fires(firings, SIM_EFFECT_HOLD, records[from]))
         from++;
     *out = (struct hold){.key = key, .first = from, .end = from};
     while (out->end < key->count &&
@@ -218,8 +217,8 @@ static void check_hold(const struct firings *firings, const struct hold *hold,
     const struct record *first = hold->key->records[hold->first];
     size_t count = 0;
     for (size_t i = hold->first; i < hold->end; i++)
-        count += effect_of(firings, SIM_EFFECT_HOLD, hold->key->records[i]) !=
-                 NULL;
+        count +=
+            effect_of(firings, SIM_EFFECT_HOLD, hold->key->records[i]) != NULL;
     if (count > 1)
         fail_hold(hold, firings->sim, "fires twice");
     if (hold->end < hold->key->count &&
@@ -228,8 +227,7 @@ static void check_hold(const struct firings *firings, const struct hold *hold,
         fail_hold(hold, firings->sim, "fires though it was broken");
 }
 
-static void note_hold(const struct firings *firings,
-                      const struct record *event,
+static void note_hold(const struct firings *firings, const struct record *event,
                       const struct record *effect)
 {
     const struct ledger_key *key = history_of(firings, event->key);
@@ -261,9 +259,8 @@ static bool holds_are_complete(const struct firings *firings, struct buf *why)
         for (size_t at = 0; next_hold(firings, key, at, &hold); at = hold.end) {
             const struct record *first = key->records[hold.first];
             /* One that nothing breaks any more fires by the clock. */
-            bool must =
-                hold.end == key->count ||
-                end_of(firings, &hold) - first->time_ns >= SIM_HOLD_NS;
+            bool must = hold.end == key->count ||
+                        end_of(firings, &hold) - first->time_ns >= SIM_HOLD_NS;
             if (!must || has_fired(firings, &hold))
                 continue;
             if (why)

@@ -115,9 +115,8 @@ static void strike(struct sim *sim, struct sim_event *event)
 {
     struct sim_service *service =
         CONTAINER_OF(event, struct sim_service, strike);
-    struct sim_worker *worker =
-        &service->workers[prng_below(&service->prng,
-                                     (uint64_t)service->worker_count)];
+    struct sim_worker *worker = &service->workers[prng_below(
+        &service->prng, (uint64_t)service->worker_count)];
     switch (prng_below(&service->prng, 6)) {
     case 0:
         if (sim->faults & SIM_FAULT_KILL)
@@ -159,8 +158,7 @@ void sim__service_start(struct sim *sim, int workers)
     list_init(&service->calls);
     list_init(&service->errands);
     service->worker_count = workers;
-    service->lease_ns =
-        leases_s[prng_below(&service->prng, 4)] * SIM_SECOND;
+    service->lease_ns = leases_s[prng_below(&service->prng, 4)] * SIM_SECOND;
     service->lazy_ns = prng_between(&service->prng, 1, 20) * SIM_SECOND;
     service->delay_ns = prng_between(&service->prng, 1, 5) * SIM_MS;
     service->lost_ppm =

@@ -55,7 +55,7 @@ struct sim_service {
     struct sim_event strike; /* the next fault */
     struct sim_event define; /* the next definition */
     int defined;             /* so many are acknowledged */
-    int64_t quiet_ns; /* all had come of it that must; 0: not yet */
+    int64_t quiet_ns;        /* all had come of it that must; 0: not yet */
     struct firings firings;
 };
 

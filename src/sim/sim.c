@@ -134,8 +134,8 @@ static void choose_world(struct sim *sim)
     sim->faults = (uint32_t)prng_below(&prng, 1 << SIM_FAULT_COUNT);
     if (prng_below(&prng, 10) == 0)
         sim->faults = (1 << SIM_FAULT_COUNT) - 1;
-    sim->worker_count = (int)PICK(&prng, 0, 0, 0, 0, 0, 1, 2, 3);
-    if (sim->options.workers)
+    sim->worker_count = (int)PICK(&prng, 0, 0, 0, 0, 0, 0, 2, 3);
+    if (sim->options.workers >= 0)
         sim->worker_count = sim->options.workers;
     /* Where history goes a recipe may have a gap, and then it stops. */
     if (sim->worker_count > 0)

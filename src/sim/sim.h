@@ -32,7 +32,7 @@ struct sim_options {
     uint64_t seed;
     int members;    /* 1 to SIM_MEMBERS_MAX; 0: by the seed */
     int seconds;    /* with faults, simulated; 0: by the seed */
-    int workers;    /* that do recipes; 0: by the seed; less: none */
+    int workers;    /* that do recipes; less than 0: by the seed */
     uint64_t steps; /* events at most; 0: no bound */
     bool calm;      /* no faults at all: for tests */
     /* Each event as it happens, as an aligned line; NULL: they are kept only

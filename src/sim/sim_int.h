@@ -367,7 +367,7 @@ void sim__service_note(struct sim *sim, const struct mvcc_commit *commit);
 /* A member ends: streams at it break. */
 void sim__service_detach(struct sim *sim, struct sim_member *member);
 void sim__service_heal(struct sim *sim);
-/* All has come of it that must, nothing else came, and the workers have left. */
+/* All has come of it that must, and no more; the workers have left. */
 bool sim__service_is_over(struct sim *sim);
 void sim__service_say_why(struct sim *sim, struct buf *why);
 struct zones;

@@ -61,8 +61,8 @@ static void push(struct sim_stream *stream, struct pipe *pipe,
     struct sim_service *service = stream->worker->service;
     struct sim *sim = service->sim;
     struct piece *piece = mem_alloc_zero(sizeof *piece);
-    piece->at_ns = sim->now_ns + prng_between(&service->prng, 20 * SIM_US,
-                                              service->delay_ns);
+    piece->at_ns = sim->now_ns +
+                   prng_between(&service->prng, 20 * SIM_US, service->delay_ns);
     if (piece->at_ns <= pipe->last_ns)
         piece->at_ns = pipe->last_ns + 1;
     pipe->last_ns = piece->at_ns;
@@ -189,8 +189,8 @@ static void add_event(struct watch *watch, const struct record *record)
 static bool is_within_revision(const struct watch *watch)
 {
     const struct watcher *watcher = &watch->watcher;
-    const struct mvcc_commit *commit = ledger_commit_at(
-        &watch->stream->member->sim->ledger, watch->last.main);
+    const struct mvcc_commit *commit =
+        ledger_commit_at(&watch->stream->member->sim->ledger, watch->last.main);
     for (uint32_t i = watch->last.sub + 1; commit && i < commit->count; i++) {
         const struct record *record = &commit->records[i];
         bool is_in = watcher->end.at == NULL
@@ -359,9 +359,9 @@ static void on_asked(struct sim *sim, struct sim_event *event)
         return;
     }
     arena_init(&arena, 0);
-    enum err err = message_decode(&etcdserverpb__watch_request__descriptor,
-                                  buf_slice(&first_of(pipe)->bytes), &arena,
-                                  &message);
+    enum err err =
+        message_decode(&etcdserverpb__watch_request__descriptor,
+                       buf_slice(&first_of(pipe)->bytes), &arena, &message);
     CHECK_EQ(err, ERR_OK);
     handle(stream, (const void *)message);
     arena_deinit(&arena);

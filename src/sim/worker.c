@@ -77,8 +77,8 @@ static void on_acted(struct sim *sim, struct sim_event *event)
  * nothing is heard. */
 static void choose_answer(struct prng *prng, struct act_answer *answer)
 {
-    static const int statuses[] = {200, 200, 200, 200, 200, 500,
-                                   503, 429, 404, 0};
+    static const int statuses[] = {200, 200, 200, 200, 200,
+                                   500, 503, 429, 404, 0};
     *answer = (struct act_answer){
         .was_sent = true,
         .status = statuses[prng_below(prng, 10)],
@@ -106,8 +106,9 @@ static void act(void *context, uint64_t id, const struct act *act)
     errand->id = id;
     choose_answer(prng, &errand->answer);
     list_push_back(&service->errands, &errand->link);
-    int64_t wait_ns = errand->answer.status ? prng_between(prng, 1, 200) * SIM_MS
-                                            : act->timeout_ns;
+    int64_t wait_ns = errand->answer.status
+                          ? prng_between(prng, 1, 200) * SIM_MS
+                          : act->timeout_ns;
     sim__at(sim, &errand->event, sim->now_ns + wait_ns);
 }
 

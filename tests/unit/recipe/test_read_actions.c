@@ -1,5 +1,5 @@
-/* Actions, each with all that it may have and with nothing: what the plan has of
- * them. */
+/* Actions, each with all that it may have and with nothing: what the plan has
+ * of them. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -126,7 +126,7 @@ int rest_ask(struct rest_asking *asking, const char *method, const char *target,
                          slice_str(body ? body : ""));
 }
 
-/* ---- what it says --------------------------------------------------------- */
+/* ---- what it says ------------------------------------------------------- */
 
 static const struct doc_value *find(const struct doc_value *at,
                                     const char *path)
@@ -211,7 +211,7 @@ void rest_define(struct rest_asking *asking, const char *name, const char *yaml)
     world_run(asking->world, 300 * MILLI);
 }
 
-/* ---- scenes --------------------------------------------------------------- */
+/* ---- scenes ------------------------------------------------------------- */
 
 struct rest_scene *rest_scene_new(uint64_t seed)
 {

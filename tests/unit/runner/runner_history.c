@@ -44,17 +44,21 @@ void memory_store_history(struct memory_store *store, struct slice request,
     CHECK_EQ(err, ERR_OK);
     const Etched__V1__HistoryRequest *asked =
         (const Etched__V1__HistoryRequest *)message;
+    int64_t start = asked->start_revision;
+    if (start == 0)
+        start = store->compacted + 1; /* the oldest there is */
     *reply = (struct store_reply){.text = ""};
-    if (asked->start_revision < store->compacted) {
+    if (start < store->compacted) {
         reply->code = CODE_OUT_OF_RANGE;
         reply->text = "required revision has been compacted";
         arena_deinit(&arena);
         return;
     }
-    for (size_t i = memory_store_event_at(store, asked->start_revision);
-         i < store->event_count; i++) {
+    for (size_t i = memory_store_event_at(store, start); i < store->event_count;
+         i++) {
         const struct store_event *event = &store->events[i];
-        if ((asked->end_revision > 0 && event->revision > asked->end_revision) ||
+        if ((asked->end_revision > 0 &&
+             event->revision > asked->end_revision) ||
             (asked->limit > 0 && count == asked->limit))
             break;
         if (!memory_store_in_range(event->key->key, message_bytes(asked->key),

@@ -558,10 +558,10 @@ static void deliver(struct errand *errand)
         return;
     switch (errand->kind) {
     case CALL_ANSWERED:
-        runner_answered(
-            client->runner, errand->id, errand->code,
-            errand->code ? buf_slice(&errand->bytes) : SLICE(""),
-            errand->code ? SLICE("") : buf_slice(&errand->bytes), errand->more);
+        runner_answered(client->runner, errand->id, errand->code,
+                        errand->code ? buf_slice(&errand->bytes) : SLICE(""),
+                        errand->code ? SLICE("") : buf_slice(&errand->bytes),
+                        errand->more);
         break;
     case TOLD:
         if (errand->stream == client->stream)

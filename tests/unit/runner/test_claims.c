@@ -340,7 +340,8 @@ static void test_at_most_so_many_claims_are_under_way(void **state)
 
 /* ---- others come and go -------------------------------------------------- */
 
-/* A worker that has a greater weight for the recipe than 0x77 (or a less one). */
+/* A worker that has a greater weight for the recipe than 0x77 (or a less
+ * one). */
 static void find_worker(const char *recipe, bool is_heavier, char out[24])
 {
     uint64_t mine = workers__weight(slice_str(recipe), SLICE("77"));
@@ -452,7 +453,7 @@ static void test_deleted_while_it_is_claimed(void **state)
     hand_free(hand);
 }
 
-/* ---- leaving -------------------------------------------------------------- */
+/* ---- leaving ------------------------------------------------------------ */
 
 static void test_it_leaves_with_its_lease(void **state)
 {

@@ -67,7 +67,7 @@ static void answer_page(struct hand *hand, const char *prefix, int64_t revision,
     buf_deinit(&page);
 }
 
-/* ---- reading -------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------ */
 
 static const Etcdserverpb__RangeRequest *read_range(struct arena *arena,
                                                     struct hand *hand)
@@ -165,7 +165,7 @@ static void test_keys_that_are_none_of_them(void **state)
     hand_free(hand);
 }
 
-/* ---- states --------------------------------------------------------------- */
+/* ---- states ------------------------------------------------------------- */
 
 static struct hand *begin_with_copy(void)
 {
@@ -229,7 +229,7 @@ static void test_disabled_it_is_whatever_its_status_says(void **state)
     hand_free(hand);
 }
 
-/* ---- broken --------------------------------------------------------------- */
+/* ---- broken ------------------------------------------------------------- */
 
 static void test_a_broken_one_that_is_mended(void **state)
 {
@@ -288,7 +288,7 @@ static void test_its_name_is_its_keys(void **state)
     hand_free(hand);
 }
 
-/* ---- the order of arrival ------------------------------------------------- */
+/* ---- the order of arrival ----------------------------------------------- */
 
 static void test_status_and_owner_before_the_definition(void **state)
 {
@@ -400,7 +400,7 @@ static void test_they_are_in_the_order_of_their_names(void **state)
     hand_free(hand);
 }
 
-/* ---- compacted ------------------------------------------------------------ */
+/* ---- compacted ---------------------------------------------------------- */
 
 static void test_compacted_all_are_read_again(void **state)
 {

@@ -163,7 +163,7 @@ static void test_what_ends_during_a_delete_goes_too(void **state)
         keep_while_slow(seed);
 }
 
-/* ---- age ------------------------------------------------------------------ */
+/* ---- age ---------------------------------------------------------------- */
 
 static const char aged[] =
     "{name: copy, start: beginning, if: [{key: '/from/{id}'}],"
@@ -205,7 +205,7 @@ static void test_the_old_ones_go_where_nobody_knows_times(void **state)
     run_aged(false);
 }
 
-/* ---- cursors -------------------------------------------------------------- */
+/* ---- cursors ------------------------------------------------------------ */
 
 static int64_t cursor_revision(const struct world *world)
 {

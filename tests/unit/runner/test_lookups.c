@@ -89,7 +89,7 @@ static void test_a_condition_on_another_key(void **state)
     world_deinit(&world);
 }
 
-/* ---- what is asked -------------------------------------------------------- */
+/* ---- what is asked ------------------------------------------------------ */
 
 static size_t ranges;
 static size_t counts;
@@ -210,7 +210,7 @@ static void test_killed_while_it_asks(void **state)
     world_deinit(&world);
 }
 
-/* ---- compacted ------------------------------------------------------------- */
+/* ---- compacted ---------------------------------------------------------- */
 
 static int64_t compact_before;
 static int compact_when_asked(struct world *world, enum runner_method method,
@@ -250,7 +250,7 @@ static void test_what_was_compacted_is_an_error_and_no_guess(void **state)
     world_deinit(&world);
 }
 
-/* ---- many, on a bad net ----------------------------------------------------- */
+/* ---- many, on a bad net ------------------------------------------------- */
 
 static void test_on_a_bad_net_it_is_the_same(void **state)
 {

@@ -180,7 +180,7 @@ static void test_the_text_is_one_that_is_read(void **state)
     world_deinit(&world);
 }
 
-/* ---- histograms ------------------------------------------------------------ */
+/* ---- histograms --------------------------------------------------------- */
 
 static void test_buckets(void **state)
 {
@@ -227,7 +227,7 @@ static void test_what_takes_longer_than_all_buckets(void **state)
     world_deinit(&world);
 }
 
-/* ---- counters ------------------------------------------------------------- */
+/* ---- counters ----------------------------------------------------------- */
 
 static void test_events_turns_and_runs(void **state)
 {

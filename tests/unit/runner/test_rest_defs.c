@@ -11,15 +11,15 @@
 
 #define SECOND INT64_C(1000000000)
 
-#define COPY                                                                   \
-    "name: copy\n"                                                             \
-    "description: what comes is written down\n"                                \
-    "labels: {team: infra}\n"                                                  \
-    "if: [{key: '/in/{x}', events: [put]}]\n"                                  \
+#define COPY                                    \
+    "name: copy\n"                              \
+    "description: what comes is written down\n" \
+    "labels: {team: infra}\n"                   \
+    "if: [{key: '/in/{x}', events: [put]}]\n"   \
     "then: [{put: {key: '/out/{{x}}', value: '{{raw}}'}}]\n"
-#define BY_HAND                                                                \
-    "name: hand\n"                                                             \
-    "if: [{manual: true}]\n"                                                   \
+#define BY_HAND              \
+    "name: hand\n"           \
+    "if: [{manual: true}]\n" \
     "then: [{put: {key: /hand, value: '{{args.word}}'}}]\n"
 
 static int setup(void **state)
@@ -37,7 +37,7 @@ static int teardown(void **state)
 #define ASKING (&((struct rest_scene *)*state)->asking)
 #define WORLD (&((struct rest_scene *)*state)->world)
 
-/* ---- what all have in common ---------------------------------------------- */
+/* ---- what all have in common -------------------------------------------- */
 
 static void test_what_isnt_there_is_named(void **state)
 {
@@ -58,12 +58,10 @@ static void test_a_wrong_method_is_told_the_right_ones(void **state)
     assert_non_null(strstr(message, "PUT"));
     assert_non_null(strstr(message, "DELETE"));
     static const char *const wrong[][2] = {
-        {"POST", "defs"},         {"DELETE", "runs"},
-        {"PUT", "explain"},       {"GET", "backtest"},
-        {"GET", "test"},          {"POST", "dead"},
-        {"GET", "dead/retry"},    {"GET", "hooks/x"},
-        {"POST", "secrets/x"},    {"GET", "secrets/x"},
-        {"GET", "defs/x/pause"},  {"POST", "stream"},
+        {"POST", "defs"},      {"DELETE", "runs"},      {"PUT", "explain"},
+        {"GET", "backtest"},   {"GET", "test"},         {"POST", "dead"},
+        {"GET", "dead/retry"}, {"GET", "hooks/x"},      {"POST", "secrets/x"},
+        {"GET", "secrets/x"},  {"GET", "defs/x/pause"}, {"POST", "stream"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         assert_int_equal(rest_ask(ASKING, wrong[i][0], wrong[i][1], NULL), 405);
@@ -72,10 +70,18 @@ static void test_a_wrong_method_is_told_the_right_ones(void **state)
 static void test_paths_and_queries_that_cant_be_read(void **state)
 {
     static const char *const bad[] = {
-        "defs/%",        "defs/%2",        "defs/%zz",
-        "defs//x",       "runs?limit",     "runs?limit=0",
-        "runs?limit=1001", "runs?limit=x", "runs?nothing=1",
-        "runs?since=%",  "runs?since=yesterday", "runs?until=12",
+        "defs/%",
+        "defs/%2",
+        "defs/%zz",
+        "defs//x",
+        "runs?limit",
+        "runs?limit=0",
+        "runs?limit=1001",
+        "runs?limit=x",
+        "runs?nothing=1",
+        "runs?since=%",
+        "runs?since=yesterday",
+        "runs?until=12",
         "defs?limit=-1",
         "defs?a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&"
         "a=1",
@@ -103,9 +109,9 @@ static void test_a_body_has_its_bound(void **state)
     size_t size = (1 << 20) + 1;
     char *body = mem_alloc(size);
     memset(body, ' ', size);
-    assert_int_equal(rest_ask_with(ASKING, "POST", "backtest", NULL,
-                                   slice_of(body, size)),
-                     413);
+    assert_int_equal(
+        rest_ask_with(ASKING, "POST", "backtest", NULL, slice_of(body, size)),
+        413);
     assert_string_equal(rest_code(ASKING), "too_large");
     mem_free(body);
 }
@@ -114,9 +120,9 @@ static void test_before_the_definitions_are_read(void **state)
 {
     struct world *world = WORLD;
     static const char *const asked[][2] = {
-        {"GET", "defs"},         {"GET", "defs/x"},
-        {"POST", "defs/x/run"},  {"POST", "defs/x/pause"},
-        {"POST", "hooks/x"},     {"GET", "explain?recipe=x&revision=2"},
+        {"GET", "defs"},        {"GET", "defs/x"},
+        {"POST", "defs/x/run"}, {"POST", "defs/x/pause"},
+        {"POST", "hooks/x"},    {"GET", "explain?recipe=x&revision=2"},
     };
     world_kill(world, 0);
     world->faults.is_away = true;
@@ -151,10 +157,17 @@ static void test_no_more_than_so_many_at_once(void **state)
 static void test_a_client_that_goes_isnt_answered(void **state)
 {
     static const char *const asked[][2] = {
-        {"GET", "runs"},        {"GET", "secrets"},   {"GET", "dead"},
-        {"POST", "dead/retry"}, {"GET", "stream"},    {"GET", "runs/copy/77"},
-        {"DELETE", "defs/x"},   {"PUT", "secrets/x"}, {"PUT", "defs/copy"},
-        {"GET", "defs/copy?revision=3"}, {"POST", "defs/copy/pause"},
+        {"GET", "runs"},
+        {"GET", "secrets"},
+        {"GET", "dead"},
+        {"POST", "dead/retry"},
+        {"GET", "stream"},
+        {"GET", "runs/copy/77"},
+        {"DELETE", "defs/x"},
+        {"PUT", "secrets/x"},
+        {"PUT", "defs/copy"},
+        {"GET", "defs/copy?revision=3"},
+        {"POST", "defs/copy/pause"},
         {"GET", "explain?recipe=copy&revision=4"},
     };
     rest_define(ASKING, "copy", COPY);
@@ -174,7 +187,7 @@ static void test_a_client_that_goes_isnt_answered(void **state)
     rest_leave(ASKING, 99999); /* never asked */
 }
 
-/* ---- list and read -------------------------------------------------------- */
+/* ---- list and read ------------------------------------------------------ */
 
 static void test_an_empty_list(void **state)
 {
@@ -256,14 +269,14 @@ static void test_older_versions_are_still_there(void **state)
                      400);
     assert_int_equal(rest_ask(ASKING, "GET", "defs/none", NULL), 404);
     assert_int_equal(rest_ask(ASKING, "GET", "defs/none?version=1", NULL), 404);
-    assert_int_equal(rest_ask(ASKING, "GET", "defs/..%2Fsecret?version=1", NULL),
-                     404);
+    assert_int_equal(
+        rest_ask(ASKING, "GET", "defs/..%2Fsecret?version=1", NULL), 404);
     memory_store_compact(&WORLD->store, WORLD->store.revision);
     assert_int_equal(rest_ask(ASKING, "GET", "defs/copy?version=1", NULL), 410);
     assert_string_equal(rest_code(ASKING), "compacted");
 }
 
-/* ---- write ---------------------------------------------------------------- */
+/* ---- write -------------------------------------------------------------- */
 
 static void test_what_is_written_is_canonical_and_has_a_version(void **state)
 {
@@ -282,8 +295,8 @@ static void test_what_is_written_is_canonical_and_has_a_version(void **state)
     assert_string_equal(rest_at(ASKING, "changed"), "false");
     assert_string_equal(rest_at(ASKING, "version"), "1");
     assert_int_equal(WORLD->store.revision, revision);
-    assert_int_equal(rest_ask(ASKING, "PUT", "defs/copy", COPY "enabled: false"),
-                     200);
+    assert_int_equal(
+        rest_ask(ASKING, "PUT", "defs/copy", COPY "enabled: false"), 200);
     assert_string_equal(rest_at(ASKING, "created"), "false");
     assert_string_equal(rest_at(ASKING, "changed"), "true");
     assert_string_equal(rest_at(ASKING, "version"), "2");
@@ -367,7 +380,8 @@ static void test_a_store_that_is_away(void **state)
 {
     rest_define(ASKING, "copy", COPY);
     WORLD->faults.is_away = true;
-    assert_int_equal(rest_ask(ASKING, "PUT", "defs/copy", COPY "enabled: false\n"), 503);
+    assert_int_equal(
+        rest_ask(ASKING, "PUT", "defs/copy", COPY "enabled: false\n"), 503);
     assert_string_equal(rest_code(ASKING), "unsure");
     assert_int_equal(rest_ask(ASKING, "DELETE", "defs/copy", NULL), 503);
     assert_int_equal(rest_ask(ASKING, "GET", "runs", NULL), 503);
@@ -375,7 +389,7 @@ static void test_a_store_that_is_away(void **state)
     assert_int_equal(rest_ask(ASKING, "GET", "defs/copy", NULL), 200);
 }
 
-/* ---- delete --------------------------------------------------------------- */
+/* ---- delete ------------------------------------------------------------- */
 
 static void test_deleted_with_all_that_it_had(void **state)
 {
@@ -409,7 +423,7 @@ static void test_deleted_with_all_that_it_had(void **state)
     assert_int_equal(rest_ask(ASKING, "GET", "defs/hand", NULL), 200);
 }
 
-/* ---- run, pause, resume --------------------------------------------------- */
+/* ---- run, pause, resume ------------------------------------------------- */
 
 static void test_run_by_hand(void **state)
 {
@@ -423,7 +437,8 @@ static void test_run_by_hand(void **state)
     static const char *const bad[] = {"{\"arguments\": {}}", "{\"args\": 1}",
                                       "[1]", "{", "just text"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_int_equal(rest_ask(ASKING, "POST", "defs/hand/run", bad[i]), 400);
+        assert_int_equal(rest_ask(ASKING, "POST", "defs/hand/run", bad[i]),
+                         400);
     assert_int_equal(rest_ask(ASKING, "POST", "defs/none/run", NULL), 404);
     assert_int_equal(world_puts(WORLD, "/hand"), 1);
 }
@@ -495,7 +510,7 @@ static void test_a_broken_one_is_shown_as_it_is(void **state)
     assert_int_equal(rest_ask(ASKING, "DELETE", "defs/new", NULL), 200);
 }
 
-/* ---- tests in documents --------------------------------------------------- */
+/* ---- tests in documents ------------------------------------------------- */
 
 static void test_tests_in_a_document(void **state)
 {

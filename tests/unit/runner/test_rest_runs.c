@@ -75,7 +75,7 @@ static void go_behind(struct world *world, int64_t revision)
     world_run(world, SECOND);
 }
 
-/* ---- all pages ------------------------------------------------------------ */
+/* ---- all pages ---------------------------------------------------------- */
 
 struct seen {
     char text[64];
@@ -107,8 +107,8 @@ static bool walk_on(struct rest_asking *asking, struct walk *walk,
     if (asking->body.size > walk->largest)
         walk->largest = asking->body.size;
     int64_t count = rest_number(asking, "runs");
-    walk->all =
-        mem_realloc(walk->all, (walk->count + (size_t)count + 1) * sizeof *walk->all);
+    walk->all = mem_realloc(walk->all, (walk->count + (size_t)count + 1) *
+                                           sizeof *walk->all);
     for (int64_t i = 0; i < count; i++) {
         struct seen *seen = &walk->all[walk->count++];
         (void)snprintf(path, sizeof path, "runs.%lld.id", (long long)i);
@@ -141,7 +141,7 @@ static void assert_each_once(struct walk *walk, size_t count)
     mem_free(walk->all);
 }
 
-/* ---- lists ---------------------------------------------------------------- */
+/* ---- lists -------------------------------------------------------------- */
 
 static void test_nothing_has_run(void **state)
 {
@@ -248,8 +248,9 @@ static void test_filters(void **state)
 static void test_what_cant_be_asked(void **state)
 {
     static const char *const bad[] = {
-        "runs?status=good", "runs?after=x",           "runs?after=1/2",
-        "runs?recipe=A%2F", "runs?limit=5000",        "runs?since=now",
+        "runs?status=good", "runs?after=x",
+        "runs?after=1/2",   "runs?recipe=A%2F",
+        "runs?limit=5000",  "runs?since=now",
         "runs/x/1.2.3.4",   "runs?after=active/x/0/a",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
@@ -259,7 +260,7 @@ static void test_what_cant_be_asked(void **state)
     assert_int_equal(rest_ask(ASKING, "GET", "runs/none/12.1", NULL), 404);
 }
 
-/* ---- bounds --------------------------------------------------------------- */
+/* ---- bounds ------------------------------------------------------------- */
 
 static void test_an_answer_has_its_bound(void **state)
 {
@@ -313,13 +314,13 @@ static void test_what_isnt_ours_is_shown_by_nobody(void **state)
     assert_int_equal(rest_ask(ASKING, "GET", "runs/odd/50", NULL), 404);
 }
 
-/* ---- under way ------------------------------------------------------------ */
+/* ---- under way ---------------------------------------------------------- */
 
-#define WAITS                                                                  \
-    "name: waits\n"                                                            \
-    "if: [{key: '/wait/{x}'}]\n"                                               \
-    "then:\n"                                                                  \
-    "  - wait: 30s\n"                                                          \
+#define WAITS                    \
+    "name: waits\n"              \
+    "if: [{key: '/wait/{x}'}]\n" \
+    "then:\n"                    \
+    "  - wait: 30s\n"            \
     "  - put: {key: '/waited/{{x}}', value: '1'}\n"
 
 static void test_those_under_way_come_first(void **state)
@@ -350,7 +351,7 @@ static void test_those_under_way_come_first(void **state)
     assert_each_once(&walk, 2);
 }
 
-/* Asked of the other worker: what the store has under way is shown there too. */
+/* Asked of the other worker: what is under way in the store is shown too. */
 static void test_those_under_way_elsewhere(void **state)
 {
     struct rest_asking *asking = ASKING;
@@ -373,7 +374,7 @@ static void test_those_under_way_elsewhere(void **state)
     asking->client = 0;
 }
 
-/* ---- one ------------------------------------------------------------------ */
+/* ---- one ---------------------------------------------------------------- */
 
 static void test_each_is_found_by_its_id(void **state)
 {

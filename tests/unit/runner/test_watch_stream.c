@@ -511,7 +511,7 @@ static void test_an_event_of_no_revision_is_no_event(void **state)
     hand_free(hand);
 }
 
-/* ---- broken anywhere ------------------------------------------------------ */
+/* ---- broken anywhere ---------------------------------------------------- */
 
 enum { STORY_EVENTS = 60 };
 struct story {

@@ -74,7 +74,8 @@ static void test_faults_do_happen(void **state)
     (void)state;
     uint64_t counts[SIM_COUNT_COUNT] = {0};
     for (uint64_t seed = 1000; seed < 1040; seed++) {
-        struct sim_result result = run(&(struct sim_options){.seed = seed});
+        struct sim_result result =
+            run(&(struct sim_options){.seed = seed, .workers = -1});
         for (int i = 0; i < SIM_COUNT_COUNT; i++)
             counts[i] += result.counts[i];
     }
