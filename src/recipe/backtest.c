@@ -12,7 +12,8 @@
 #include "recipe/explain.h"
 
 enum {
-    TOLD_MAX = 10000,   /* runs, and effects; beyond, only counted */
+    TOLD_MAX = 10000, /* runs, and effects; beyond, only counted */
+    TOLD_BYTES_MAX = 8 << 20,
     RUNS_MAX = 1000000, /* ids */
     STEPS_OF_CALL = 2000,
     VALUE_BYTES_MAX = 256, /* of a put, that are shown */
@@ -26,8 +27,9 @@ struct backtest {
     int64_t from_ns;
     int64_t to_ns;
     bool own_ticks;
-    int steps;           /* left in this call */
-    int64_t revision;    /* of the last event */
+    int64_t ticked_ns[RECIPE_TRIGGERS_MAX + 1]; /* its last tick of its own */
+    int steps;                                  /* left in this call */
+    int64_t revision;                           /* of the last event */
     struct run_id *runs; /* of those that ended, or are under way */
     size_t run_count;
     size_t run_capacity;
@@ -55,6 +57,9 @@ struct backtest *backtest_new(const struct backtest_config *config)
     backtest->machine = machine_new(&config->machine);
     backtest->from_ns = config->from_ns;
     backtest->now_ns = config->goes_on ? 0 : config->from_ns;
+    for (size_t i = 0; i < backtest->recipe->trigger_count; i++) {
+        backtest->ticked_ns[i] = config->from_ns;
+    }
     backtest->to_ns = config->to_ns;
     backtest->own_ticks = config->own_ticks;
     return backtest;
@@ -123,7 +128,8 @@ static void note_run(struct backtest *backtest, const struct turn_run *run)
         push_id(&backtest->runs, &backtest->run_count, &backtest->run_capacity,
                 &run->id);
     }
-    if (run->status != RUN_ACTIVE && backtest->record_count++ < TOLD_MAX) {
+    if (run->status != RUN_ACTIVE && backtest->record_count++ < TOLD_MAX &&
+        backtest->records.size < TOLD_BYTES_MAX) {
         buf_append_str(&backtest->records, backtest->records.size ? "," : "");
         buf_append_slice(&backtest->records, run->record);
     }
@@ -156,7 +162,7 @@ static void note_effect(struct backtest *backtest, const char *kind,
                         struct slice what, const struct slice *value)
 {
     struct buf *out = &backtest->effects;
-    if (backtest->effect_count++ >= TOLD_MAX) {
+    if (backtest->effect_count++ >= TOLD_MAX || out->size >= TOLD_BYTES_MAX) {
         return;
     }
     buf_printf(out, "%s{\"%s\":", out->size ? "," : "", kind);
@@ -321,9 +327,9 @@ static int64_t next_tick(const struct backtest *backtest, size_t *trigger)
     for (size_t i = 0;
          backtest->own_ticks && i < backtest->recipe->trigger_count; i++) {
         const struct trigger *its = &backtest->recipe->triggers[i];
-        int64_t next = is_clock(its)
-                           ? schedule_next(&its->schedule, backtest->now_ns)
-                           : INT64_MAX;
+        int64_t next = is_clock(its) ? schedule_next(&its->schedule,
+                                                     backtest->ticked_ns[i])
+                                     : INT64_MAX;
         if (next < best) {
             best = next;
             *trigger = i;
@@ -403,7 +409,8 @@ static enum turn_end pass_time(struct backtest *backtest, int64_t until_ns,
         }
         int64_t next_ns = next_moment(backtest, &clock_ns, &trigger);
         /* What is still due now can't be done. */
-        if (next_ns > until_ns || next_ns <= backtest->now_ns) {
+        if (next_ns > until_ns ||
+            (next_ns <= backtest->now_ns && next_ns != clock_ns)) {
             break;
         }
         if (!spend(backtest)) {
@@ -414,8 +421,11 @@ static enum turn_end pass_time(struct backtest *backtest, int64_t until_ns,
             if (end != TURN_TAKEN) {
                 return end;
             }
+            backtest->ticked_ns[trigger] = clock_ns;
         }
-        backtest->now_ns = next_ns;
+        if (next_ns > backtest->now_ns) {
+            backtest->now_ns = next_ns;
+        }
     }
     if (until_ns > backtest->now_ns) {
         backtest->now_ns = until_ns;

@@ -447,7 +447,9 @@ void runner_request(struct runner *runner, uint64_t id,
     }
     request->asked.body = rest__keep(request, asked->body);
     copy_headers(request, asked);
-    serve(request);
+    /* What it asks the store counts from then on; the clock that is known here
+     * may be an hour old. */
+    rest__again(request, serve);
 }
 
 void runner_request_gone(struct runner *runner, uint64_t id)

@@ -82,8 +82,7 @@ static void make_recipe(struct prng *prng, int number, char *out, size_t size)
         "{wait: 3s}, ",
         "{put: {key: '/e/first', value: '{{raw}}'}}, {wait: 2s}, ",
         "{http: {url: 'http://x/{{id}}'}}, ",
-        "{http: {url: 'http://x/{{id}}'}}, {put: {key: '/e/then', value: "
-        "'1'}}, ",
+        "{http: {url: 'http://x/'}}, {put: {key: '/e/then', value: x}}, ",
         "{log: '{{value.nothing}}'}, ",
     };
     const char *first = ONE_OF(prng, triggers);
