@@ -39,7 +39,8 @@ enum api_stat {
     API_COMPARE_AND_DELETE_SUCCESS,
     API_COMPARE_AND_DELETE_FAIL,
     API_EXPIRE_COUNT,
-    API_WATCHERS,       /* now */
+    API_WATCHERS,       /* now, of v2 */
+    API_V3_WATCHERS,    /* now; with those of v2 at most watchers_max */
     API_WATCH_REQUESTS, /* ever */
     API_EVENTS_SENT,
     API_REQUESTS,    /* of any kind */

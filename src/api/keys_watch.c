@@ -270,7 +270,9 @@ static bool admit(struct api *api, struct http_exchange *exchange)
     struct api_shared *shared = api->shared;
     uint64_t before = atomic_fetch_add_explicit(&shared->stats[API_WATCHERS], 1,
                                                 memory_order_relaxed);
-    if (before < shared->watchers_max) {
+    uint64_t others = atomic_load_explicit(&shared->stats[API_V3_WATCHERS],
+                                           memory_order_relaxed);
+    if (before + others < shared->watchers_max) {
         return true;
     }
     struct node_progress progress;

@@ -15,7 +15,7 @@ static const char duplicate_id[] =
 static void discount(struct rpc *rpc)
 {
     uint64_t before = atomic_fetch_sub_explicit(
-        &rpc->shared->api->stats[API_WATCHERS], 1, memory_order_relaxed);
+        &rpc->shared->api->stats[API_V3_WATCHERS], 1, memory_order_relaxed);
     CHECK_LT(0, before);
 }
 
@@ -83,9 +83,11 @@ static int64_t next_id(struct watch_stream *stream)
 static bool count_in(struct rpc *rpc)
 {
     struct api_shared *api = rpc->shared->api;
-    uint64_t before = atomic_fetch_add_explicit(&api->stats[API_WATCHERS], 1,
+    uint64_t before = atomic_fetch_add_explicit(&api->stats[API_V3_WATCHERS], 1,
                                                 memory_order_relaxed);
-    if (before < api->watchers_max) {
+    uint64_t others =
+        atomic_load_explicit(&api->stats[API_WATCHERS], memory_order_relaxed);
+    if (before + others < api->watchers_max) {
         return true;
     }
     discount(rpc);

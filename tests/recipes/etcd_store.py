@@ -130,6 +130,8 @@ def what_cant_be_had(folder):
             worker.start().wait_ready()
             apply(worker, EXPIRES % "delete")
             at = put(store, "/e/a", "x")
+            wait_for(lambda: kvs(store, "/_recipes/owner/"), "it is at work",
+                     10 * slowness())
             for method, path, body in (
                     ("GET", f"explain?recipe=expires&revision={at}", None),
                     ("POST", "backtest", {"recipe": "expires", "from": 1})):

@@ -295,7 +295,8 @@ static void expect_sound(void)
     assert_int_equal(rpc_pending(world->rpc), 0);
     assert_int_equal(files_open, 0);
     assert_false(world->watching);
-    assert_int_equal(atomic_load(&world->world.shared.stats[API_WATCHERS]), 0);
+    assert_int_equal(atomic_load(&world->world.shared.stats[API_V3_WATCHERS]),
+                     0);
     put_key(line, "sound", "yes");
     assert_int_equal(keys_in("sound", ""), 1);
     assert_true(is_left());

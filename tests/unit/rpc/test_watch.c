@@ -67,7 +67,7 @@ static void what_never_can_be_is_refused(void **state)
          "@1 watch_id=7 created\n"
          "@1 watch_id=-1 created canceled cancel_reason='mvcc: duplicate watch "
          "ID provided on the WatchStream'\n");
-    assert_int_equal(atomic_load(&stage->shared.stats[API_WATCHERS]), 1);
+    assert_int_equal(atomic_load(&stage->shared.stats[API_V3_WATCHERS]), 1);
     stage_hang_up(stream);
 }
 

@@ -295,7 +295,7 @@ void stage_close(struct stage *stage)
     }
     assert_int_equal(rpc_pending(stage->rpc), 0);
     assert_false(stage->watching);
-    assert_int_equal(atomic_load(&stage->shared.stats[API_WATCHERS]), 0);
+    assert_int_equal(atomic_load(&stage->shared.stats[API_V3_WATCHERS]), 0);
     rpc_free(stage->rpc);
     node_close(stage->node);
     stage->node = NULL;
