@@ -34,7 +34,8 @@ bench: ## compare with etcd on this machine, and print the table
 	@tools/programs
 	@bench/run
 	@bench/cluster
-	@exec bench/v3
+	@bench/v3
+	@exec bench/recipes
 
 fuzz: ## run each fuzz target for FUZZ_SECONDS=20 (T=target: one)
 	@tools/setup check

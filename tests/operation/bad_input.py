@@ -156,7 +156,7 @@ def too_large_bodies(folder):
         equal(answer.status, 413, "one that was sent whole")
         piece = b"10000\r\n" + b"v" * 65536 + b"\r\n"
         answers, closed = say(server, put + b"Transfer-Encoding: chunked\r\n"
-                              b"\r\n" + piece * 30)
+                              b"\r\n" + piece * 60)
         check(closed and statuses(answers) in ([413], []), f"{answers}")
         undisturbed("large bodies")
         equal(server.put("/x", "v" * 1400000).status, 201, "a large one")

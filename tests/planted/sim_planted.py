@@ -49,7 +49,8 @@ def list_bugs():
 
 
 def hunt(bug):
-    world = RECIPES if bug.startswith("RECIPE_") else WORLDS.get(bug, [])
+    world = RECIPES if bug.startswith("RECIPE_") else \
+        ["--workers", "0"] + WORLDS.get(bug, [])
     done = run(["--bug", bug, "--seeds", str(SEEDS)] + world, SECONDS)
     found = re.search(r"^seed (\d+): FAILED: (.*)$", done.stdout, re.MULTILINE)
     if done.returncode != 0 and found:
