@@ -18,7 +18,7 @@ static struct world world;
 static struct rpc_shared shared;
 static struct rpc *rpc;
 static struct queue_link *answers;
-static struct rpc_work *works;
+static struct work *works;
 static struct mvcc_commit *commits[256];
 static size_t commit_count;
 static bool watching;
@@ -49,13 +49,13 @@ static void on_watching(void *context, bool is_watching)
     watching = is_watching;
 }
 
-static void on_worked(void *context, struct rpc_work *work)
+static void on_worked(void *context, struct work *work)
 {
     (void)context;
     rpc_worked(rpc, work);
 }
 
-static void submit_work(void *context, struct rpc_work *work)
+static void submit_work(void *context, struct work *work)
 {
     (void)context;
     CHECK(works == NULL);
@@ -87,7 +87,7 @@ static void on_commits(void *context, struct mvcc_commit *const *made,
 static void turn(void)
 {
     struct queue_link *link;
-    struct rpc_work *work = works;
+    struct work *work = works;
     world_turn(&world);
     link = answers;
     answers = NULL;

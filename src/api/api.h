@@ -17,8 +17,12 @@
 #ifndef ETCHED_API_API_H
 #define ETCHED_API_API_H
 
+#include "auth/credentials.h"
+#include "auth/tokens.h"
 #include "base/log.h"
 #include "node/node.h"
+#include "port/audit.h"
+#include "port/work.h"
 #include "wire/http.h"
 
 /* ---- what all I/O threads share ------------------------------------------ */
@@ -93,6 +97,16 @@ struct api_shared {
     /* And what runs beside: the Recipes service. NULL: nothing does. */
     void (*more_metrics)(void *context, struct buf *out);
     void *more_metrics_context;
+    /* Any thread: runs `work` on a worker. NULL: in place. */
+    void (*submit_work)(void *context, struct work *work);
+    void *work_context;
+    /* Users (auth/): who they are is found by these; what they may do is in
+     * the node's store. NULL, all of them: nobody can log in. */
+    struct crypto *crypto;
+    struct auth_tokens *tokens;
+    struct auth_credentials *credentials;
+    int bcrypt_cost;
+    struct audit *audit; /* NULL: nobody wants to know */
     /* Request durations of v2 and WAL syncs live in metrics.c's histograms. */
     _Atomic uint64_t stats[API_STAT_COUNT];
 };
@@ -112,6 +126,9 @@ struct api_config {
      * or none (false): commits need only be handed over in between. Called
      * BEFORE the store's revision is looked at, so that none is missed. */
     void (*on_watching)(void *context, bool watching);
+    /* Work is done (on the worker's thread): hand it to this I/O thread, which
+     * calls api_worked. */
+    void (*on_worked)(void *context, struct work *work);
     void *context;
 };
 
@@ -125,6 +142,7 @@ void api_request(struct api *api, struct http_exchange *exchange);
 void api_peer_request(struct api *api, struct http_exchange *exchange);
 /* What the node decided, on the I/O thread. */
 void api_answer(struct api *api, struct queue_link *answer);
+void api_worked(struct api *api, struct work *work);
 /* Live commits, in order, each exactly once. */
 void api_commits(struct api *api, struct mvcc_commit *const *commits,
                  size_t count);

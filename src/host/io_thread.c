@@ -124,7 +124,7 @@ static void take_answers(struct io_thread *io)
     link = queue_take_all(&io->worked);
     while (link != NULL) {
         struct queue_link *next = link->next;
-        rpc_worked(io->rpc, CONTAINER_OF(link, struct rpc_work, link));
+        rpc_worked(io->rpc, CONTAINER_OF(link, struct work, link));
         link = next;
     }
     recipes_gate_take(io->gate);
@@ -368,7 +368,7 @@ static void on_rpc_answer(void *context, struct queue_link *answer)
 }
 
 /* On a worker's thread, which nobody else wakes this one for. */
-static void on_worked(void *context, struct rpc_work *work)
+static void on_worked(void *context, struct work *work)
 {
     struct io_thread *io = context;
     push(io, &io->worked, &work->link);

@@ -8,7 +8,7 @@
 
 enum { WORK_THREADS_MAX = 4, EXPORT_TRIES = 10 };
 
-static void submit_work(void *context, struct rpc_work *work)
+static void submit_work(void *context, struct work *work)
 {
     struct server *server = context;
     work_pool_submit(server->work, work);

@@ -22,18 +22,18 @@ struct work_pool {
     pthread_t threads[THREADS_MAX];
 };
 
-static struct rpc_work *take(struct work_pool *pool)
+static struct work *take(struct work_pool *pool)
 {
     struct queue_link *link = pool->first;
     pool->first = link->next;
     pool->waiting--;
-    return CONTAINER_OF(link, struct rpc_work, link);
+    return CONTAINER_OF(link, struct work, link);
 }
 
 /* NULL: there is none and there will be none. */
-static struct rpc_work *next(struct work_pool *pool)
+static struct work *next(struct work_pool *pool)
 {
-    struct rpc_work *work = NULL;
+    struct work *work = NULL;
     pthread_mutex_lock(&pool->lock);
     pool->idle_count++;
     while (pool->first == NULL && !pool->stopping) {
@@ -50,7 +50,7 @@ static struct rpc_work *next(struct work_pool *pool)
 static void *run(void *context)
 {
     struct work_pool *pool = context;
-    struct rpc_work *work;
+    struct work *work;
     while ((work = next(pool)) != NULL) {
         work->run(work);
     }
@@ -76,7 +76,7 @@ struct work_pool *work_pool_new(size_t threads_max)
     return pool;
 }
 
-void work_pool_submit(struct work_pool *pool, struct rpc_work *work)
+void work_pool_submit(struct work_pool *pool, struct work *work)
 {
     work->link.next = NULL;
     pthread_mutex_lock(&pool->lock);

@@ -87,6 +87,9 @@ static enum err apply_command(struct node *node, const struct raft_entry *entry,
     case COMMAND_LEASE_RENEW:
     case COMMAND_ALARM:
         return node__apply_request(node, &command, entry->time_ns, request);
+    case COMMAND_AUTH:
+    case COMMAND_QUOTA:
+        return err_set(ERR_UNSUPPORTED, "users, roles and quotas");
     case COMMAND_MEMBER:
     case COMMAND_TRANSFER:
         return err_set(ERR_CORRUPT, "a question to the leader is in the log");

@@ -221,6 +221,8 @@ static void take_one(struct node *node, const struct node_origin *origin,
     case COMMAND_LEASE_REVOKE:
     case COMMAND_ALARM:
     case COMMAND_LEASE_RENEW:
+    case COMMAND_AUTH:
+    case COMMAND_QUOTA:
         take_command(node, origin, bytes);
         return;
     }

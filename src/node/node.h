@@ -32,6 +32,8 @@
 #ifndef ETCHED_NODE_NODE_H
 #define ETCHED_NODE_NODE_H
 
+#include "auth/auth.h"
+#include "auth/tokens.h"
 #include "base/queue.h"
 #include "lease/lease.h"
 #include "mvcc/mvcc.h"
@@ -190,6 +192,8 @@ struct node_config {
     size_t flush_revisions; /* the backend is woken after this many */
     enum node_compaction compaction;
     int64_t compaction_keep; /* nanoseconds or revisions */
+    /* Told of tokens and of users that lose theirs. NULL: nobody logs in. */
+    struct auth_tokens *tokens;
 
     /* Called by the writer after each batch was applied, with what changed,
      * in order; references are the node's, take your own. After a snapshot
@@ -296,6 +300,9 @@ enum err node_flush(struct node *node, bool *more) MUST_USE;
 struct mvcc *node_mvcc(struct node *node);
 struct lease_table *node_leases(struct node *node);
 struct lock *node_lock(struct node *node);
+/* Users and roles, as of what is applied; auth/auth.h says who may look when.
+ */
+struct auth *node_auth(struct node *node);
 /* For those who look on (the simulator). Threads: the writer. */
 const struct raft *node_raft(const struct node *node);
 

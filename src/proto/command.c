@@ -231,6 +231,116 @@ static bool decode_transfer(struct slice body, uint64_t *to)
     return !reader.failed;
 }
 
+/* Of each change:
+ * 1 op  2 user  3 role  4 hash  5 no_password  6 access  7 key  8 range_end */
+static void encode_auth(struct buf *out, const struct auth_command *auth)
+{
+    struct buf one = {0};
+    for (size_t i = 0; i < auth->count; i++) {
+        const struct auth_change *change = &auth->changes[i];
+        one.size = 0;
+        pb_put_u64(&one, 1, change->op);
+        pb_put_bytes(&one, 2, change->user);
+        pb_put_bytes(&one, 3, change->role);
+        pb_put_bytes(&one, 4, change->hash);
+        pb_put_bool(&one, 5, change->no_password);
+        pb_put_u64(&one, 6, change->access);
+        pb_put_bytes(&one, 7, change->key);
+        pb_put_bytes(&one, 8, change->range_end);
+        pb_put_bytes_always(out, 1, buf_slice(&one));
+    }
+    buf_deinit(&one);
+}
+
+static void decode_change_field(const struct pb_field *field,
+                                struct auth_change *change)
+{
+    switch (field->number) {
+    case 1:
+        change->op = (enum auth_op)field->value;
+        break;
+    case 2:
+        change->user = field->bytes;
+        break;
+    case 3:
+        change->role = field->bytes;
+        break;
+    case 4:
+        change->hash = field->bytes;
+        break;
+    case 5:
+        change->no_password = field->value != 0;
+        break;
+    case 6:
+        change->access = (uint32_t)field->value;
+        break;
+    case 7:
+        change->key = field->bytes;
+        break;
+    case 8:
+        change->range_end = field->bytes;
+        break;
+    default:
+        break; /* a newer version's */
+    }
+}
+
+static bool decode_change(struct slice body, struct auth_change *change)
+{
+    struct pb_reader reader;
+    struct pb_field field;
+    *change = (struct auth_change){0};
+    pb_reader_init(&reader, body);
+    while (pb_next(&reader, &field)) {
+        decode_change_field(&field, change);
+    }
+    return !reader.failed && change->op >= AUTH_ENABLE &&
+           change->op <= AUTH_TOKEN;
+}
+
+static bool decode_auth(struct slice body, struct arena *arena,
+                        struct auth_command *auth)
+{
+    struct pb_reader reader;
+    struct pb_field field;
+    /* A change takes at least four bytes: its own field, and its op. */
+    struct auth_change *changes =
+        arena_try_alloc(arena, (body.size / 4 + 1) * sizeof(*changes));
+    if (changes == NULL) {
+        return false;
+    }
+    auth->changes = changes;
+    pb_reader_init(&reader, body);
+    while (pb_next(&reader, &field)) {
+        if (field.number != 1 || field.type != PB_BYTES) {
+            continue;
+        }
+        if (!decode_change(field.bytes, &changes[auth->count])) {
+            return false;
+        }
+        auth->count++;
+    }
+    return !reader.failed;
+}
+
+/* 1 prefix  2 keys_max  3 bytes_max. */
+static bool decode_quota(struct slice body, struct quota_command *quota)
+{
+    struct pb_reader reader;
+    struct pb_field field;
+    pb_reader_init(&reader, body);
+    while (pb_next(&reader, &field)) {
+        if (field.number == 1) {
+            quota->prefix = field.bytes;
+        } else if (field.number == 2) {
+            quota->keys_max = field.value;
+        } else if (field.number == 3) {
+            quota->bytes_max = field.value;
+        }
+    }
+    return !reader.failed;
+}
+
 static void encode_body(struct buf *out, const struct command *command)
 {
     switch (command->type) {
@@ -266,6 +376,14 @@ static void encode_body(struct buf *out, const struct command *command)
     case COMMAND_LEASE_RENEW:
         encode_leases(out, command->renew.leases, command->renew.count);
         return;
+    case COMMAND_AUTH:
+        encode_auth(out, &command->auth);
+        return;
+    case COMMAND_QUOTA:
+        pb_put_bytes(out, 1, command->quota.prefix);
+        pb_put_u64(out, 2, command->quota.keys_max);
+        pb_put_u64(out, 3, command->quota.bytes_max);
+        return;
     }
     UNREACHABLE();
 }
@@ -297,6 +415,8 @@ struct refbuf *command_encode(const struct command *command)
     encode_body(&body, command);
     size_t body_size = body.size;
     pb_put_bool(&body, 5, command->by_recipe);
+    pb_put_bytes(&body, 6, command->user);
+    pb_put_u64(&body, 7, command->auth_revision);
     pb_put_u64(&head, 1, command->type);
     pb_put_bytes_always(&head, 2, slice_of(NULL, 0));
     head.size--; /* the empty length */
@@ -343,6 +463,10 @@ static bool decode_body(struct slice body, struct arena *arena,
     case COMMAND_LEASE_RENEW:
         return decode_leases(body, arena, &out->renew.leases,
                              &out->renew.count);
+    case COMMAND_AUTH:
+        return decode_auth(body, arena, &out->auth);
+    case COMMAND_QUOTA:
+        return decode_quota(body, &out->quota);
     }
     return false;
 }
@@ -367,12 +491,16 @@ enum err command_decode(struct slice input, struct arena *arena,
             out->number = field.value;
         } else if (field.number == 5 && field.type == PB_VARINT) {
             out->by_recipe = field.value != 0;
+        } else if (field.number == 6 && field.type == PB_BYTES) {
+            out->user = field.bytes;
+        } else if (field.number == 7 && field.type == PB_VARINT) {
+            out->auth_revision = field.value;
         }
     }
     if (reader.failed || (out->from == 0) != (out->number == 0)) {
         return err_set(ERR_CORRUPT, "a command is malformed");
     }
-    if (type < COMMAND_TREE || type > COMMAND_LEASE_RENEW) {
+    if (type < COMMAND_TREE || type > COMMAND_QUOTA) {
         return err_set(ERR_UNSUPPORTED, "a command of type %llu",
                        (unsigned long long)type);
     }

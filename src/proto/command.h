@@ -7,7 +7,7 @@
  *
  *   Command { 1: type  2: body (bytes, by type)
  *             3: member that it came from (fixed64)  4: its number there
- *             5: a recipe's (bool) }
+ *             5: a recipe's (bool)  6: user (bytes)  7: auth revision }
  *
  * Fields 3 and 4 are there when a follower has handed the command to the
  * leader; they come last, so they can be appended to what is encoded.
@@ -44,6 +44,8 @@ enum command_type {
      * is a write, so every member knows when a lease ends, and a change of
      * leader changes nothing. */
     COMMAND_LEASE_RENEW = 14,
+    COMMAND_AUTH = 15,  /* users, roles, permissions */
+    COMMAND_QUOTA = 16, /* of a prefix */
 };
 
 enum tree_op {
@@ -105,11 +107,59 @@ struct member_command {
     struct slice client_urls;
 };
 
+enum auth_op {
+    AUTH_ENABLE = 1,
+    AUTH_DISABLE = 2,
+    AUTH_USER_ADD = 3,      /* user, hash or no_password */
+    AUTH_USER_DELETE = 4,   /* user */
+    AUTH_USER_PASSWORD = 5, /* user, hash or no_password */
+    AUTH_USER_GRANT = 6,    /* user, role */
+    AUTH_USER_REVOKE = 7,   /* user, role */
+    AUTH_ROLE_ADD = 8,      /* role */
+    AUTH_ROLE_DELETE = 9,   /* role */
+    AUTH_ROLE_GRANT = 10,   /* role, key, range_end, access */
+    AUTH_ROLE_REVOKE = 11,  /* role, key, range_end */
+    AUTH_TOKEN = 12,        /* user, and the token's SHA-256 as hash */
+};
+
+/* As authpb.Permission.Type. */
+enum auth_access { AUTH_READ = 0, AUTH_WRITE = 1, AUTH_READWRITE = 2 };
+
+/* One change of users and roles. A password comes as its hash: bcrypt's, made
+ * by the member that was asked. */
+struct auth_change {
+    enum auth_op op;
+    struct slice user;
+    struct slice role;
+    struct slice hash;
+    bool no_password;
+    uint32_t access; /* enum auth_access */
+    struct slice key;
+    struct slice range_end;
+};
+
+/* All of them, or none. */
+struct auth_command {
+    const struct auth_change *changes;
+    size_t count;
+};
+
+/* What may be below a prefix, at most; both 0: no bound any more. */
+struct quota_command {
+    struct slice prefix;
+    uint64_t keys_max;  /* 0: any number */
+    uint64_t bytes_max; /* of keys and values; 0: any number */
+};
+
 struct command {
     enum command_type type;
     uint64_t from;   /* the member that forwarded it; 0: none */
     uint64_t number; /* of that member's; never 0 with `from` */
     bool by_recipe;  /* a PUT, DELETE_RANGE or TXN: what its changes say */
+    /* Who asked, and the revision of users and roles that it was let in with
+     * (auth/auth.h). "": the server itself, or nobody; 0: auth was off. */
+    struct slice user;
+    uint64_t auth_revision;
     union {
         struct tree_command tree;
         struct expire_command expire;
@@ -119,6 +169,8 @@ struct command {
         struct member_command member;
         uint64_t transfer_to;
         struct renew_command renew;
+        struct auth_command auth;
+        struct quota_command quota;
         struct slice message; /* of a request of v3's */
     };
 };

@@ -2,7 +2,7 @@
 
 #include "base/check.h"
 
-static void run(struct rpc_work *work)
+static void run(struct work *work)
 {
     struct errand *errand = CONTAINER_OF(work, struct errand, work);
     const struct rpc_config *config = &errand->rpc->config;
@@ -10,7 +10,7 @@ static void run(struct rpc_work *work)
     config->on_worked(config->context, work);
 }
 
-static void done(struct rpc_work *work)
+static void done(struct work *work)
 {
     struct errand *errand = CONTAINER_OF(work, struct errand, work);
     CHECK(errand->away);

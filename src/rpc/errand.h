@@ -16,7 +16,7 @@
 #include "rpc/rpc_int.h"
 
 struct errand {
-    struct rpc_work work;
+    struct work work;
     struct rpc *rpc;
     struct call *call; /* NULL: it is gone. I/O thread */
     /* On a worker: nothing of the rpc but what is shared. */

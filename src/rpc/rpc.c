@@ -132,7 +132,7 @@ struct http2_streaming *rpc_streaming(struct rpc *rpc)
 
 /* ---- from the host --------------------------------------------------- */
 
-void rpc_worked(struct rpc *rpc, struct rpc_work *work)
+void rpc_worked(struct rpc *rpc, struct work *work)
 {
     CHECK(!rpc->reading);
     work->done(work);

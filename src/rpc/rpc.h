@@ -14,17 +14,8 @@
 #define ETCHED_RPC_RPC_H
 
 #include "api/api.h"
+#include "port/work.h"
 #include "wire/http2.h"
-
-/* Work that takes long and must not be done on a loop: the snapshot of the
- * store as a file. The host's. */
-struct rpc_work {
-    struct queue_link link;
-    /* Runs on a worker's thread. */
-    void (*run)(struct rpc_work *work);
-    /* Then, on the I/O thread: by rpc_worked. */
-    void (*done)(struct rpc_work *work);
-};
 
 /* How the database leaves as a file in etcd's format (etcdb/): host's, since
  * it takes a file. Any thread but a loop's. The file is open for reading, at
@@ -43,7 +34,7 @@ struct rpc_shared {
     size_t learners_max;       /* 0: one, as etcd */
     int64_t watch_progress_ms; /* how often an idle watch that asked is told */
     /* Any thread: runs `work` on a worker. */
-    void (*submit_work)(void *context, struct rpc_work *work);
+    void (*submit_work)(void *context, struct work *work);
     enum err (*snapshot)(void *context, struct rpc_snapshot *out);
     /* Reads at the file's place, up to `size`; 0: its end. */
     enum err (*snapshot_read)(void *context, struct rpc_snapshot *snapshot,
@@ -65,7 +56,7 @@ struct rpc_config {
     void (*on_watching)(void *context, bool watching);
     /* Work is done (on the worker's thread): hand it to this I/O thread, which
      * calls rpc_worked. */
-    void (*on_worked)(void *context, struct rpc_work *work);
+    void (*on_worked)(void *context, struct work *work);
     void *context;
 };
 
@@ -85,7 +76,7 @@ bool rpc_is_gateway(struct slice path);
 void rpc_gateway(struct rpc *rpc, struct http_exchange *exchange);
 
 void rpc_answer(struct rpc *rpc, struct queue_link *answer);
-void rpc_worked(struct rpc *rpc, struct rpc_work *work);
+void rpc_worked(struct rpc *rpc, struct work *work);
 void rpc_commits(struct rpc *rpc, struct mvcc_commit *const *commits,
                  size_t count);
 void rpc_jump(struct rpc *rpc, revision newest);

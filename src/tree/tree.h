@@ -27,17 +27,18 @@
 #include "proto/command.h"
 
 /* v2's error codes and messages; the HTTP status is the api's. */
-#define TREE_ERROR_TABLE(X)                      \
-    X(NONE, 0, "")                               \
-    X(KEY_NOT_FOUND, 100, "Key not found")       \
-    X(COMPARE_FAILED, 101, "Compare failed")     \
-    X(NOT_FILE, 102, "Not a file")               \
-    X(NOT_DIR, 104, "Not a directory")           \
-    X(NODE_EXIST, 105, "Key already exists")     \
-    X(ROOT_READ_ONLY, 107, "Root is read only")  \
-    X(DIR_NOT_EMPTY, 108, "Directory not empty") \
-    X(RAFT_INTERNAL, 300, "Raft Internal Error") \
-    X(INDEX_CLEARED, 401,                        \
+#define TREE_ERROR_TABLE(X)                                          \
+    X(NONE, 0, "")                                                   \
+    X(KEY_NOT_FOUND, 100, "Key not found")                           \
+    X(COMPARE_FAILED, 101, "Compare failed")                         \
+    X(NOT_FILE, 102, "Not a file")                                   \
+    X(NOT_DIR, 104, "Not a directory")                               \
+    X(NODE_EXIST, 105, "Key already exists")                         \
+    X(ROOT_READ_ONLY, 107, "Root is read only")                      \
+    X(DIR_NOT_EMPTY, 108, "Directory not empty")                     \
+    X(UNAUTHORIZED, 110, "The request requires user authentication") \
+    X(RAFT_INTERNAL, 300, "Raft Internal Error")                     \
+    X(INDEX_CLEARED, 401,                                            \
       "The event in requested index is outdated and cleared")
 
 enum tree_error {

@@ -52,6 +52,10 @@ struct http_request {
     size_t header_count;
     struct slice body; /* whole; within the size limit */
     struct slice peer; /* "127.0.0.1:4711" */
+    /* The common name of the client's certificate, where TLS has verified one;
+     * "": none. */
+    struct slice certificate;
+    bool is_own; /* the connection is this process's own, by no port */
 };
 
 struct http_exchange;

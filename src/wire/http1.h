@@ -36,6 +36,9 @@ struct http1_config {
     int64_t stall_ms; /* the peer takes none of what waits to be sent */
     /* The value of the Date header, as the host keeps it up to date; may
      * point to an empty slice. */
+    /* As http_request's; the slice outlives the connection. */
+    struct slice certificate;
+    bool is_own;
     const struct slice *date;
     /* Called when there are bytes to send, or the connection has become
      * finished, outside of http1_input and http1_sent: an answer that came

@@ -401,6 +401,8 @@ static struct refusal read_request(struct http1 *http1, const char *base,
     request->method = (enum http_method)info.method;
     request->method_text = info.method_text;
     request->peer = slice_of(http1->peer, http1->peer_size);
+    request->certificate = http1->config.certificate;
+    request->is_own = http1->config.is_own;
     http1->is_head = info.method == HEAD_METHOD_HEAD;
     http1->is_1_0 = info.minor == 0;
     http1->keep_alive = info.keep_alive;

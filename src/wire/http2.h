@@ -134,6 +134,9 @@ struct http2_config {
     int64_t keepalive_timeout_ms;
     /* The value of the date header, as the host keeps it up to date; may
      * point to an empty slice. */
+    /* As http_request's; the slice outlives the connection. */
+    struct slice certificate;
+    bool is_own;
     const struct slice *date;
     /* What operations on exchanges begin, from outside, is made into frames
      * only when http2_output is called: all of it together. on_output is

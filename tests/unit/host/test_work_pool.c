@@ -13,7 +13,7 @@
 enum { MANY = 200, THREADS = 3 };
 
 struct piece {
-    struct rpc_work work;
+    struct work work;
     bool *go; /* NULL: it ends at once */
 };
 
@@ -24,7 +24,7 @@ static int at_once;
 static int at_once_max;
 static int ended;
 
-static void run(struct rpc_work *work)
+static void run(struct work *work)
 {
     struct piece *piece = CONTAINER_OF(work, struct piece, work);
     pthread_mutex_lock(&lock);

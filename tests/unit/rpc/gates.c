@@ -42,13 +42,13 @@ static void on_watching(void *context, bool watching)
     gate->watching = watching;
 }
 
-static void on_worked(void *context, struct rpc_work *work)
+static void on_worked(void *context, struct work *work)
 {
     struct gate *gate = context;
     push(&gate->worked_end, &work->link);
 }
 
-static void submit_work(void *context, struct rpc_work *work)
+static void submit_work(void *context, struct work *work)
 {
     struct gate *gate = context;
     push(&gate->works_end, &work->link);
@@ -152,14 +152,14 @@ static bool do_works(struct gate *gate)
     bool any = link != NULL;
     while (link != NULL) {
         struct queue_link *next = link->next;
-        struct rpc_work *work = CONTAINER_OF(link, struct rpc_work, link);
+        struct work *work = CONTAINER_OF(link, struct work, link);
         work->run(work);
         link = next;
     }
     link = take_all(&gate->worked, &gate->worked_end);
     while (link != NULL) {
         struct queue_link *next = link->next;
-        rpc_worked(gate->rpc, CONTAINER_OF(link, struct rpc_work, link));
+        rpc_worked(gate->rpc, CONTAINER_OF(link, struct work, link));
         link = next;
     }
     return any;

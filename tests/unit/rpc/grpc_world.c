@@ -23,13 +23,13 @@ static void on_watching(void *context, bool watching)
     world->watching = watching;
 }
 
-static void on_worked(void *context, struct rpc_work *work)
+static void on_worked(void *context, struct work *work)
 {
     struct grpc_world *world = context;
     rpc_worked(world->rpc, work);
 }
 
-static void submit_work(void *context, struct rpc_work *work)
+static void submit_work(void *context, struct work *work)
 {
     struct grpc_world *world = context;
     CHECK(world->works == NULL);
@@ -86,7 +86,7 @@ static bool give_commits(struct grpc_world *world)
 
 static bool do_work(struct grpc_world *world)
 {
-    struct rpc_work *work = world->works;
+    struct work *work = world->works;
     world->works = NULL;
     if (work != NULL) {
         work->run(work);

@@ -27,7 +27,7 @@ struct grpc_world {
     struct list lines;
     struct queue_link *answers; /* that the rpc has not been given yet */
     struct queue_link **answers_end;
-    struct rpc_work *works; /* that nobody has begun */
+    struct work *works; /* that nobody has begun */
     struct mvcc_commit *commits[256];
     size_t commit_count;
     void (*inner_commits)(void *context, struct mvcc_commit *const *commits,

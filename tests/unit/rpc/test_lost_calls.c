@@ -31,11 +31,11 @@ static int round_number;
 
 /* ---- the host's works ------------------------------------------------ */
 
-static struct rpc_work *works[WORKS_MAX];
+static struct work *works[WORKS_MAX];
 static size_t work_count;
 static int files_open;
 
-static void hold_work(void *context, struct rpc_work *work)
+static void hold_work(void *context, struct work *work)
 {
     (void)context;
     assert_true(work_count < WORKS_MAX);
@@ -83,7 +83,7 @@ static void release(void)
     world->holds_answers = false;
     grpc_world_turn(world);
     while (work_count > 0) {
-        struct rpc_work *work = works[--work_count];
+        struct work *work = works[--work_count];
         work->run(work);
         grpc_world_turn(world);
     }

@@ -87,7 +87,7 @@ static void on_nothing(void *context)
     (void)context;
 }
 
-static void on_worked(void *context, struct rpc_work *work)
+static void on_worked(void *context, struct work *work)
 {
     (void)context;
     (void)work;
