@@ -16,12 +16,25 @@ struct posix {
     int open_files;
 };
 
+/* Appends go by the page cache (O_DIRECT), in whole blocks of the device: the
+ * last block, which the next append begins in, is kept here. */
+struct direct {
+    int fd;       /* -1: not opened; -2: it can't be had */
+    size_t block; /* 512, or DISK_BLOCK_BYTES where the device wants it */
+    char *memory;
+    char *bytes; /* in `memory`, aligned: from `at` on */
+    uint64_t at;
+    size_t size; /* 0: what the file has there isn't known */
+};
+
 struct disk_file {
     int fd;
+    struct direct direct;
     char name[DISK_NAME_BYTES_MAX];
 };
 
-enum { ZEROS_BYTES = 64 * 1024 };
+enum { ZEROS_BYTES = 64 * 1024, DIRECT_BYTES_MAX = 64 * 1024 };
+enum { DIRECT_CLOSED = -1, DIRECT_UNSUPPORTED = -2 };
 /* Never written to: as .bss it costs no memory. */
 static char zeros[ZEROS_BYTES];
 
@@ -139,7 +152,7 @@ static enum err posix_open(struct disk *disk, const char *name, int flags,
         return err_set(ERR_IO, "open %s: not a plain file", name);
     }
     struct disk_file *file = mem_alloc(sizeof *file);
-    file->fd = fd;
+    *file = (struct disk_file){.fd = fd, .direct.fd = DIRECT_CLOSED};
     snprintf(file->name, sizeof file->name, "%s", name);
     posix_of(disk)->open_files++;
     *out = file;
@@ -151,6 +164,9 @@ static void posix_close(struct disk *disk, struct disk_file *file)
     CHECK(posix_of(disk)->open_files > 0);
     posix_of(disk)->open_files--;
     close(file->fd); /* what mattered has been synced: its errors came there */
+    if (file->direct.fd >= 0)
+        close(file->direct.fd);
+    mem_free(file->direct.memory);
     mem_free(file);
 }
 
@@ -205,6 +221,125 @@ static enum err posix_write(struct disk *disk, struct disk_file *file,
         done += (size_t)put;
     }
     return ERR_OK;
+}
+
+/* ---- by the page cache --------------------------------------------------- */
+
+/* The name may be another one by now, so the file is found by its descriptor.
+ */
+static void direct_open(struct disk_file *file)
+{
+    struct direct *direct = &file->direct;
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file->fd);
+    int fd = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+    if (fd < 0) {
+        direct->fd = DIRECT_UNSUPPORTED;
+        return;
+    }
+    direct->fd = fd;
+    direct->block = 512;
+    direct->memory = mem_alloc(DIRECT_BYTES_MAX + 2 * DISK_BLOCK_BYTES);
+    uintptr_t address = (uintptr_t)direct->memory;
+    direct->bytes = direct->memory +
+                    (DISK_BLOCK_BYTES - 1 - (address - 1) % DISK_BLOCK_BYTES);
+}
+
+static void direct_give_up(struct direct *direct)
+{
+    close(direct->fd);
+    mem_free(direct->memory);
+    *direct = (struct direct){.fd = DIRECT_UNSUPPORTED};
+}
+
+/* What the file has in the block where `offset` is, up to there. */
+static enum err direct_begin(struct disk *disk, struct disk_file *file,
+                             uint64_t offset)
+{
+    struct direct *direct = &file->direct;
+    size_t before = (size_t)(offset % direct->block);
+    size_t got;
+    enum err err =
+        posix_read(disk, file, offset - before, direct->bytes, before, &got);
+    if (err)
+        return err;
+    if (got < before)
+        memset(direct->bytes + got, 0, before - got);
+    direct->at = offset - before;
+    direct->size = before;
+    return ERR_OK;
+}
+
+/* Writes the blocks from direct->at on, `size` bytes and zeros behind them.
+ * ERR_UNSUPPORTED: the device wants other blocks, or none of this. */
+static enum err direct_write(struct disk_file *file, size_t size)
+{
+    struct direct *direct = &file->direct;
+    size_t whole = size + (direct->block - 1);
+    size_t done = 0;
+    whole -= whole % direct->block;
+    memset(direct->bytes + size, 0, whole - size);
+    while (done < whole) {
+        ssize_t put = pwrite(direct->fd, direct->bytes + done, whole - done,
+                             (off_t)(direct->at + done));
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0 && errno == EINVAL)
+            return ERR_UNSUPPORTED;
+        if (put < 0)
+            return failed("write", file->name);
+        if (put == 0 || (size_t)put % direct->block != 0)
+            return err_set(ERR_IO, "write %s: a part of it", file->name);
+        done += (size_t)put;
+    }
+    return ERR_OK;
+}
+
+/* The last block, which isn't full, is where the next append begins. */
+static void direct_keep_tail(struct direct *direct, size_t size)
+{
+    size_t tail = size % direct->block;
+    memmove(direct->bytes, direct->bytes + (size - tail), tail);
+    direct->at += size - tail;
+    direct->size = tail;
+}
+
+static enum err direct_append(struct disk *disk, struct disk_file *file,
+                              uint64_t offset, const void *from, size_t size)
+{
+    struct direct *direct = &file->direct;
+    if (offset != direct->at + direct->size) {
+        enum err err = direct_begin(disk, file, offset);
+        if (err)
+            return err;
+    }
+    memcpy(direct->bytes + direct->size, from, size);
+    size_t all = direct->size + size;
+    enum err err = direct_write(file, all);
+    if (err == ERR_OK)
+        direct_keep_tail(direct, all);
+    else
+        direct->at = UINT64_MAX - DIRECT_BYTES_MAX; /* nothing is there */
+    return err;
+}
+
+static enum err posix_append(struct disk *disk, struct disk_file *file,
+                             uint64_t offset, const void *from, size_t size)
+{
+    struct direct *direct = &file->direct;
+    CHECK(offset <= INT64_MAX && size <= INT64_MAX - offset);
+    if (direct->fd == DIRECT_CLOSED)
+        direct_open(file);
+    while (direct->fd >= 0 && size <= DIRECT_BYTES_MAX) {
+        enum err err = direct_append(disk, file, offset, from, size);
+        if (err != ERR_UNSUPPORTED)
+            return err;
+        if (direct->block == DISK_BLOCK_BYTES)
+            direct_give_up(direct);
+        else
+            direct->block = DISK_BLOCK_BYTES;
+    }
+    return posix_write(disk, file, offset, from, size);
 }
 
 /* Where the file system can't allocate. Only what isn't there is written. */
@@ -265,6 +400,7 @@ static const struct disk_ops posix_ops = {
     .size = posix_size,
     .read = posix_read,
     .write = posix_write,
+    .append = posix_append,
     .allocate = posix_allocate,
     .truncate = posix_truncate,
     .sync = posix_sync,

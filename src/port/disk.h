@@ -16,7 +16,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-enum { DISK_NAME_BYTES_MAX = 128 };
+enum { DISK_NAME_BYTES_MAX = 128, DISK_BLOCK_BYTES = 4096 };
 
 struct disk;
 struct disk_file; /* the tenant's */
@@ -37,6 +37,12 @@ struct disk_ops {
     /* Writes all or fails; what is there after a failure is unknown. */
     enum err (*write)(struct disk *disk, struct disk_file *file,
                       uint64_t offset, const void *from, size_t size);
+    /* The same, where the file holds zeros from the end of what is written to
+     * the next multiple of DISK_BLOCK_BYTES: a tenant may write those anew,
+     * and so go by the page cache, which costs a sync more than a small write
+     * is worth. NULL: use write. */
+    enum err (*append)(struct disk *disk, struct disk_file *file,
+                       uint64_t offset, const void *from, size_t size);
     /* Makes [0, size) of the file exist, zero where not written. */
     enum err (*allocate)(struct disk *disk, struct disk_file *file,
                          uint64_t size);

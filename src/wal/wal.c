@@ -282,6 +282,20 @@ static void buffer_shrink(struct wal *wal)
     wal->buffer_size = 0;
 }
 
+/* Behind a frame that isn't large are zeros, to the end of the segment. */
+static enum err put_frame(struct wal *wal, uint32_t bytes)
+{
+    const struct disk_ops *ops = wal->disk->ops;
+    uint64_t end = wal->end + bytes;
+    uint64_t block_end = end + (DISK_BLOCK_BYTES - 1);
+    block_end -= block_end % DISK_BLOCK_BYTES;
+    if (ops->append == NULL || wal->config.unsafe_no_sync ||
+        end > wal->zeroed || block_end > wal->room) {
+        return ops->write(wal->disk, wal->file, wal->end, wal->buffer, bytes);
+    }
+    return ops->append(wal->disk, wal->file, wal->end, wal->buffer, bytes);
+}
+
 /* The frame in the buffer goes to the end of the segment. */
 static enum err write_frame(struct wal *wal, uint32_t bytes)
 {
@@ -298,8 +312,7 @@ static enum err write_frame(struct wal *wal, uint32_t bytes)
             return wal__break(wal, "write zeros ahead");
         wal->zeroed = to;
     }
-    enum err err = wal->disk->ops->write(wal->disk, wal->file, wal->end,
-                                         wal->buffer, bytes);
+    enum err err = put_frame(wal, bytes);
     if (err)
         return wal__break(wal, "write a frame");
     wal->end = end;
