@@ -60,9 +60,30 @@ static bool same_member(const struct member_command *a,
            slice_eq(a->client_urls, b->client_urls);
 }
 
+static bool same_change(const struct auth_change *a,
+                        const struct auth_change *b)
+{
+    return a->op == b->op && slice_eq(a->user, b->user) &&
+           slice_eq(a->role, b->role) && slice_eq(a->hash, b->hash) &&
+           a->no_password == b->no_password && a->access == b->access &&
+           slice_eq(a->key, b->key) && slice_eq(a->range_end, b->range_end);
+}
+
+static bool same_auth(const struct auth_command *a,
+                      const struct auth_command *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (!same_change(&a->changes[i], &b->changes[i]))
+            return false;
+    return true;
+}
+
 static bool same(const struct command *a, const struct command *b)
 {
-    if (a->type != b->type)
+    if (a->type != b->type || !slice_eq(a->user, b->user) ||
+        a->auth_revision != b->auth_revision)
         return false;
     switch (a->type) {
     case COMMAND_TREE:
@@ -92,12 +113,19 @@ static bool same(const struct command *a, const struct command *b)
     case COMMAND_LEASE_RENEW:
         return same_leases(a->renew.leases, a->renew.count, b->renew.leases,
                            b->renew.count);
+    case COMMAND_AUTH:
+        return same_auth(&a->auth, &b->auth);
+    case COMMAND_QUOTA:
+        return slice_eq(a->quota.prefix, b->quota.prefix) &&
+               a->quota.keys_max == b->quota.keys_max &&
+               a->quota.bytes_max == b->quota.bytes_max;
     }
     UNREACHABLE();
 }
 
 static void check_bounds(const struct command *command, struct slice input)
 {
+    check_inside(command->user, input);
     if (command->type == COMMAND_TREE) {
         CHECK(command->tree.path.size > 0 && command->tree.path.at[0] == '/');
         CHECK(command->tree.op >= TREE_SET &&
@@ -113,6 +141,12 @@ static void check_bounds(const struct command *command, struct slice input)
         check_inside(command->publish.client_urls, input);
     } else if (command->type == COMMAND_LEASE_RENEW) {
         CHECK_LE(command->renew.count, input.size);
+    } else if (command->type == COMMAND_AUTH) {
+        CHECK_LE(command->auth.count, input.size);
+        for (size_t i = 0; i < command->auth.count; i++) {
+            check_inside(command->auth.changes[i].user, input);
+            check_inside(command->auth.changes[i].key, input);
+        }
     } else if (command->type == COMMAND_PUT || command->type == COMMAND_TXN) {
         check_inside(command->message, input);
     }

@@ -75,6 +75,10 @@ struct refbuf {
  * Threads: ref and unref from any. */
 struct refbuf *refbuf_new(size_t size);
 struct refbuf *refbuf_dup(const void *bytes, size_t size);
+/* The memory of a struct buf whose first REFBUF_HEAD_BYTES were left for this
+ * (mem_alloc's, `size` with them) becomes a refbuf: nothing is copied. */
+#define REFBUF_HEAD_BYTES sizeof(struct refbuf)
+struct refbuf *refbuf_from(char *memory, size_t size);
 struct refbuf *refbuf_ref(struct refbuf *buf);
 void refbuf_unref(struct refbuf *buf); /* NULL is fine */
 

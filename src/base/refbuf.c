@@ -22,6 +22,16 @@ struct refbuf *refbuf_dup(const void *bytes, size_t size)
     return buf;
 }
 
+struct refbuf *refbuf_from(char *memory, size_t size)
+{
+    CHECK(size >= REFBUF_HEAD_BYTES);
+    struct refbuf *buf = (struct refbuf *)(void *)memory;
+    atomic_init(&buf->refs, 1);
+    buf->unused = 0;
+    buf->size = size - REFBUF_HEAD_BYTES;
+    return buf;
+}
+
 /* Relaxed: who refs has a reference already, so nothing can be freed, and the
  * bytes came to it by whatever brought it the reference. */
 struct refbuf *refbuf_ref(struct refbuf *buf)

@@ -21,10 +21,10 @@
 #include "host/io_int.h"
 
 enum {
-    SLICES_MAX = 16,
+    SLICES_MAX = 64,
     /* What one connection is sent in one turn of the loop: while a client
      * takes a large listing as fast as it is made, others are served too. */
-    TURN_BYTES_MAX = 64 * 1024,
+    TURN_BYTES_MAX = 256 * 1024,
     /* What the system keeps of it beyond what is on its way to the client:
      * megabytes for each client that doesn't read would be lost memory. */
     UNSENT_BYTES_MAX = 256 * 1024,

@@ -298,14 +298,26 @@ static bool decode_change(struct slice body, struct auth_change *change)
            change->op <= AUTH_TOKEN;
 }
 
+static size_t count_changes(struct slice body)
+{
+    struct pb_reader reader;
+    struct pb_field field;
+    size_t count = 0;
+    pb_reader_init(&reader, body);
+    while (pb_next(&reader, &field)) {
+        count += field.number == 1 && field.type == PB_BYTES;
+    }
+    return count;
+}
+
 static bool decode_auth(struct slice body, struct arena *arena,
                         struct auth_command *auth)
 {
     struct pb_reader reader;
     struct pb_field field;
-    /* A change takes at least four bytes: its own field, and its op. */
+    size_t most = count_changes(body);
     struct auth_change *changes =
-        arena_try_alloc(arena, (body.size / 4 + 1) * sizeof(*changes));
+        arena_try_alloc(arena, (most + 1) * sizeof(*changes));
     if (changes == NULL) {
         return false;
     }
@@ -315,6 +327,7 @@ static bool decode_auth(struct slice body, struct arena *arena,
         if (field.number != 1 || field.type != PB_BYTES) {
             continue;
         }
+        CHECK_LT(auth->count, most);
         if (!decode_change(field.bytes, &changes[auth->count])) {
             return false;
         }

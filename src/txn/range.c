@@ -253,7 +253,8 @@ enum err txn_range(struct mvcc_reader *reader,
                    size_t bytes_max, struct txn_answer *answer)
 {
     struct range_plan plan;
-    CHECK(answer->body.size == 0 && now > 0);
+    size_t before = answer->body.size;
+    CHECK(now > 0);
     answer->revision = now;
     if (request->revision > now) {
         answer->error = V3_FUTURE_REV;
@@ -262,6 +263,6 @@ enum err txn_range(struct mvcc_reader *reader,
     txn__plan(&plan, request, now);
     enum err err = txn__range(reader, &plan, bytes_max, &answer->body);
     if (err != ERR_OK)
-        buf_reset(&answer->body);
+        answer->body.size = before;
     return txn__is_answer(err, answer) ? ERR_OK : err;
 }

@@ -103,7 +103,8 @@ enum err txn_read(struct mvcc_reader *reader,
 
 /* A range: at once if its response is at most `bytes_max` long; if it is
  * longer, ERR_TOO_LARGE, and txn_scan makes it in pieces. `now` is the store's
- * revision, answer->revision afterwards; request->revision 0 means it. Errors
+ * revision, answer->revision afterwards; request->revision 0 means it. The
+ * body is appended to what answer->body holds. Errors
  * of the API are in `answer`, those of the store come back. */
 enum err txn_range(struct mvcc_reader *reader,
                    const Etcdserverpb__RangeRequest *request, revision now,

@@ -161,28 +161,6 @@ static bool pull(struct stream *stream)
     return true;
 }
 
-/* How much goes to a frame of up to `max` bytes: whole shared pieces, as only
- * those move by reference, unless one is larger than a frame. */
-static size_t frame_size(const struct out *out, size_t max)
-{
-    size_t size = 0;
-    for (uint32_t i = 0; i < out->count; i++) {
-        const struct out_piece *piece = &out->pieces[out->first + i];
-        size_t left = piece->shared->size - (i == 0 ? out->shared_at : 0);
-        size += piece->text_bytes;
-        if (size >= max)
-            return max;
-        if (left > max - size) {
-            bool moves = left == piece->shared->size && left <= max &&
-                         left >= SHARED_BYTES_MIN;
-            return size > 0 && moves ? size : max;
-        }
-        size += left;
-    }
-    size += out->text.size - out->text_at - out->covered;
-    return size < max ? size : max;
-}
-
 static ssize_t read_end(struct stream *stream, uint32_t *flags)
 {
     struct http2 *http2 = stream->http2;
@@ -221,7 +199,7 @@ ssize_t stream__read(nghttp2_session *session, int32_t id, uint8_t *room,
             return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
     size_t here = out__size(&stream->out);
-    size_t taken = frame_size(&stream->out, size);
+    size_t taken = here < size ? here : size;
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
     if (taken == here && stream->state == STREAM_ENDED) {
         ssize_t result = read_end(stream, flags);
@@ -230,23 +208,21 @@ ssize_t stream__read(nghttp2_session *session, int32_t id, uint8_t *room,
     return taken ? (ssize_t)taken : NGHTTP2_ERR_DEFERRED;
 }
 
-/* Moves the first bytes of `from` to `to`: a whole shared piece, text, or a
- * part of a shared piece. Returns how many. */
+/* Moves the first bytes of `from` to `to`: of a shared piece by reference, if
+ * they are enough to be worth it. Returns how many. */
 static size_t move_some(struct out *from, struct out *to, size_t max)
 {
     struct slice first;
     const struct out_piece *piece =
         from->count ? &from->pieces[from->first] : NULL;
-    if (piece != NULL && piece->text_bytes == 0 && from->shared_at == 0 &&
-        piece->shared->size >= SHARED_BYTES_MIN && piece->shared->size <= max) {
-        first.size = piece->shared->size;
-        out__append_shared(to, piece->shared);
-    } else {
-        CHECK_EQ(out__slices(from, &first, 1), 1);
-        if (first.size > max)
-            first.size = max;
+    CHECK_EQ(out__slices(from, &first, 1), 1);
+    if (first.size > max)
+        first.size = max;
+    if (piece != NULL && piece->text_bytes == 0 &&
+        first.size >= SHARED_BYTES_MIN)
+        out__append_part(to, piece->shared, piece->at, piece->at + first.size);
+    else
         out__append(to, first.at, first.size);
-    }
     out__sent(from, first.size);
     return first.size;
 }

@@ -10,7 +10,6 @@ static void drop_first(struct out *out)
     refbuf_unref(out->pieces[out->first].shared);
     out->first++;
     out->count--;
-    out->shared_at = 0;
 }
 
 void out__clear(struct out *out)
@@ -65,18 +64,28 @@ static void make_piece_room(struct out *out)
     out->pieces = mem_realloc(out->pieces, out->capacity * sizeof *out->pieces);
 }
 
-void out__append_shared(struct out *out, struct refbuf *shared)
+void out__append_part(struct out *out, struct refbuf *shared, size_t at,
+                      size_t end)
 {
-    if (shared->size == 0)
+    CHECK(at <= end && end <= shared->size);
+    if (at == end)
         return;
     make_piece_room(out);
     size_t waiting = out->text.size - out->text_at;
     CHECK_LE(out->covered, waiting);
     out->pieces[out->first + out->count] =
-        (struct out_piece){waiting - out->covered, refbuf_ref(shared)};
+        (struct out_piece){.text_bytes = waiting - out->covered,
+                           .shared = refbuf_ref(shared),
+                           .at = at,
+                           .end = end};
     out->count++;
     out->covered = waiting;
-    out->shared_bytes += shared->size;
+    out->shared_bytes += end - at;
+}
+
+void out__append_shared(struct out *out, struct refbuf *shared)
+{
+    out__append_part(out, shared, 0, shared->size);
 }
 
 void out__append_buf(struct out *out, struct buf *buf, size_t skip)
@@ -97,7 +106,6 @@ size_t out__slices(const struct out *out, struct slice *slices, size_t max)
 {
     size_t n = 0;
     size_t text_at = out->text_at;
-    size_t shared_at = out->shared_at;
     for (uint32_t i = 0; i < out->count && n < max; i++) {
         const struct out_piece *piece = &out->pieces[out->first + i];
         if (piece->text_bytes)
@@ -105,9 +113,8 @@ size_t out__slices(const struct out *out, struct slice *slices, size_t max)
         text_at += piece->text_bytes;
         if (n == max)
             return n;
-        slices[n++] = slice_of(piece->shared->bytes + shared_at,
-                               piece->shared->size - shared_at);
-        shared_at = 0;
+        slices[n++] =
+            slice_of(piece->shared->bytes + piece->at, piece->end - piece->at);
     }
     if (n < max && text_at < out->text.size)
         slices[n++] =
@@ -131,11 +138,11 @@ void out__sent(struct out *out, size_t size)
         out->text_at += text;
         size -= text;
 
-        size_t shared = smaller(size, piece->shared->size - out->shared_at);
-        out->shared_at += shared;
+        size_t shared = smaller(size, piece->end - piece->at);
+        piece->at += shared;
         out->shared_bytes -= shared;
         size -= shared;
-        if (out->shared_at == piece->shared->size)
+        if (piece->at == piece->end)
             drop_first(out);
     }
     out->text_at += size;

@@ -4,6 +4,7 @@
  *   text    | sent | aaaaaaaa | bbbb | cccccc |
  *           0      text_at                    text.size
  *   pieces  { text_bytes 8, shared -> ==== }, { text_bytes 4, shared -> == }
+ *           of each the bytes [at, end) are meant; `at` moves as they are sent
  *   sent as   aaaaaaaa ==== bbbb == cccccc
  *
  * covered: the text bytes before the last piece (8 + 4 here).
@@ -18,6 +19,7 @@
 struct out_piece {
     size_t text_bytes; /* of the text that go before it */
     struct refbuf *shared;
+    size_t at, end; /* what of it waits */
 };
 
 struct out {
@@ -26,8 +28,7 @@ struct out {
     size_t covered;
     struct out_piece *pieces;
     uint32_t first, count, capacity; /* of pieces */
-    size_t shared_at;    /* bytes of the first piece's shared that are sent */
-    size_t shared_bytes; /* of all pieces, that wait */
+    size_t shared_bytes;             /* of all pieces, that wait */
 };
 
 /* Drops all that waits. {0} is an empty one. */
@@ -46,6 +47,9 @@ static inline void out__wrote(struct out *out, const char *end)
 void out__append(struct out *out, const void *bytes, size_t size);
 /* Takes a reference. */
 void out__append_shared(struct out *out, struct refbuf *shared);
+/* The bytes [at, end) of it. */
+void out__append_part(struct out *out, struct refbuf *shared, size_t at,
+                      size_t end);
 /* Appends all of `buf` from `skip` on and leaves it empty: without copying
  * where nothing waits. */
 void out__append_buf(struct out *out, struct buf *buf, size_t skip);

@@ -304,6 +304,19 @@ static void the_last_reference_frees(void **state)
     refbuf_unref(refbuf_dup(NULL, 0));
 }
 
+static void a_buffer_becomes_shared_where_it_is(void **state)
+{
+    (void)state;
+    char *memory = mem_alloc(REFBUF_HEAD_BYTES + 100);
+    memcpy(memory + REFBUF_HEAD_BYTES, "made in place", 13);
+    struct refbuf *buf = refbuf_from(memory, REFBUF_HEAD_BYTES + 13);
+    assert_ptr_equal(buf->bytes, memory + REFBUF_HEAD_BYTES);
+    assert_int_equal(buf->size, 13);
+    assert_memory_equal(buf->bytes, "made in place", 13);
+    assert_int_equal(atomic_load(&buf->refs), 1);
+    refbuf_unref(buf);
+}
+
 enum { THREADS = 4, ROUNDS = 20000 };
 
 /* Every thread holds a reference, takes and gives back more of them, and lets
@@ -361,6 +374,7 @@ int main(void)
         cmocka_unit_test(what_is_not_handed_out_is_guarded),
 #endif
         cmocka_unit_test(the_last_reference_frees),
+        cmocka_unit_test(a_buffer_becomes_shared_where_it_is),
         cmocka_unit_test(references_are_counted_across_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/prng.h"
 #include "host/kv_lmdb.h"
 #include "support/kv_stories.h"
 
@@ -497,6 +498,49 @@ static void a_reader_that_died_is_cleared_away(void **state)
     close(said[1]);
 }
 
+/* Reads look behind the last one first: whatever the order, what is there is
+ * found and what isn't is not. */
+static void pairs_are_found_in_any_order(void **state)
+{
+    enum { PAIRS = 2000, GETS = 40000 };
+    (void)state;
+    struct kv *kv = open_with(0);
+    struct prng prng;
+    char key[8], value[8];
+    prng_init(&prng, 3);
+    struct kv_txn *txn = begin_write(kv);
+    for (uint64_t i = 0; i < PAIRS; i++) {
+        put_be64(key, 2 * i);
+        put_le64(value, 7 * i);
+        assert_int_equal(
+            kv->ops->append(kv, txn, 0, slice_of(key, 8), slice_of(value, 8)),
+            ERR_OK);
+    }
+    assert_int_equal(kv->ops->commit(kv, txn), ERR_OK);
+    txn = begin_read(kv);
+    uint64_t at = 0;
+    for (int i = 0; i < GETS; i++) {
+        struct slice found;
+        uint64_t step = prng_below(&prng, 100);
+        at = step == 0   ? prng_below(&prng, 2 * PAIRS + 2)
+             : step == 1 ? at + 1 /* the odd ones aren't there */
+                         : (at + 2) & ~UINT64_C(1);
+        put_be64(key, at);
+        enum err err = kv->ops->get(kv, txn, 0, slice_of(key, 8), &found);
+        bool is_there = at % 2 == 0 && at < 2 * (uint64_t)PAIRS;
+        assert_int_equal(err, is_there ? ERR_OK : ERR_NOT_FOUND);
+        if (is_there)
+            assert_int_equal(get_le64(found.at), 7 * (at / 2));
+        if (step == 2) {
+            kv->ops->reset(kv, txn);
+            assert_int_equal(kv->ops->renew(kv, txn), ERR_OK);
+        }
+        at = at > 2 * (uint64_t)PAIRS + 4 ? 0 : at;
+    }
+    kv->ops->end_read(kv, txn);
+    kv_lmdb_close(kv);
+}
+
 enum { ROUNDS = 300 };
 
 struct race {
@@ -632,6 +676,7 @@ int main(void)
         CASE(a_clear_that_finds_no_room_is_an_answer),
         CASE(a_scan_that_is_forgotten_is_not_resident),
         CASE(a_reader_that_died_is_cleared_away),
+        CASE(pairs_are_found_in_any_order),
         CASE(readers_on_threads_see_whole_commits),
         CASE(a_read_may_move_to_another_thread),
     };

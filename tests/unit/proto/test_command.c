@@ -152,7 +152,7 @@ static void an_unknown_type_is_not_guessed_at(void **state)
     assert_int_equal(command_decode(buf_slice(&whole), &arena, &out),
                      ERR_UNSUPPORTED);
     buf_reset(&whole);
-    pb_put_u64(&whole, 1, COMMAND_LEASE_RENEW + 1); /* the next one's */
+    pb_put_u64(&whole, 1, COMMAND_QUOTA + 1); /* the next one's */
     assert_int_equal(command_decode(buf_slice(&whole), &arena, &out),
                      ERR_UNSUPPORTED);
     assert_int_equal(command_decode(SLICE(""), &arena, &out), ERR_UNSUPPORTED);
@@ -314,6 +314,82 @@ static void leases_that_are_kept_alive_keep_their_order(void **state)
     assert_int_equal(out.renew.leases[1], -1);
 }
 
+static void who_asked_goes_along(void **state)
+{
+    (void)state;
+    struct command in = {.type = COMMAND_PUT, .message = SLICE("put")};
+    assert_int_equal(again(&in).user.size, 0);
+    assert_int_equal(again(&in).auth_revision, 0);
+    in.user = SLICE("alice");
+    in.auth_revision = 300;
+    struct command out = again(&in);
+    assert_slice(out.user, "alice");
+    assert_int_equal(out.auth_revision, 300);
+    assert_slice(out.message, "put");
+    in.user = SLICE("\0server"); /* no user is called so */
+    assert_true(slice_eq(again(&in).user, in.user));
+}
+
+static void changes_of_users_keep_their_order(void **state)
+{
+    (void)state;
+    const struct auth_change changes[] = {
+        {.op = AUTH_USER_ADD, .user = SLICE("u"), .hash = SLICE("$2b$10$h")},
+        {.op = AUTH_USER_ADD, .user = SLICE("cn"), .no_password = true},
+        {.op = AUTH_ROLE_ADD, .role = SLICE("r")},
+        {.op = AUTH_ROLE_GRANT,
+         .role = SLICE("r"),
+         .key = SLICE("a"),
+         .range_end = SLICE("\0"),
+         .access = AUTH_READWRITE},
+        {.op = AUTH_USER_GRANT, .user = SLICE("u"), .role = SLICE("r")},
+    };
+    enum { CHANGES = sizeof changes / sizeof changes[0] };
+    struct command in = {.type = COMMAND_AUTH,
+                         .auth = {.changes = changes, .count = CHANGES}};
+    struct command out = again(&in);
+    assert_int_equal(out.auth.count, CHANGES);
+    for (size_t i = 0; i < CHANGES; i++) {
+        const struct auth_change *a = &changes[i];
+        const struct auth_change *b = &out.auth.changes[i];
+        assert_int_equal(a->op, b->op);
+        assert_true(slice_eq(a->user, b->user) && slice_eq(a->role, b->role));
+        assert_true(slice_eq(a->hash, b->hash) && slice_eq(a->key, b->key));
+        assert_true(slice_eq(a->range_end, b->range_end));
+        assert_int_equal(a->access, b->access);
+        assert_int_equal(a->no_password, b->no_password);
+    }
+    in.auth.count = 0;
+    assert_int_equal(again(&in).auth.count, 0);
+}
+
+static void a_change_of_no_known_kind_is_refused(void **state)
+{
+    (void)state;
+    const struct auth_change change = {.op = AUTH_TOKEN + 1};
+    struct command in = {.type = COMMAND_AUTH,
+                         .auth = {.changes = &change, .count = 1}};
+    struct command out;
+    struct refbuf *buf = command_encode(&in);
+    assert_int_equal(
+        command_decode(slice_of(buf->bytes, buf->size), &arena, &out),
+        ERR_CORRUPT);
+    refbuf_unref(buf);
+}
+
+static void a_quota_has_its_bounds(void **state)
+{
+    (void)state;
+    struct command in = {.type = COMMAND_QUOTA,
+                         .quota = {.prefix = SLICE("/tenant/"),
+                                   .keys_max = 1000,
+                                   .bytes_max = UINT64_MAX}};
+    struct command out = again(&in);
+    assert_slice(out.quota.prefix, "/tenant/");
+    assert_int_equal(out.quota.keys_max, 1000);
+    assert_true(out.quota.bytes_max == UINT64_MAX);
+}
+
 /* Written with it or with it appended: the same bytes. */
 static void an_origin_is_appended(void **state)
 {
@@ -423,6 +499,10 @@ int main(void)
         STORY(whose_it_is_is_carried),
         STORY(a_request_may_be_long),
         STORY(leases_that_are_kept_alive_keep_their_order),
+        STORY(who_asked_goes_along),
+        STORY(changes_of_users_keep_their_order),
+        STORY(a_change_of_no_known_kind_is_refused),
+        STORY(a_quota_has_its_bounds),
         STORY(an_origin_is_appended),
         STORY(half_an_origin_is_none),
         STORY(cut_short_it_is_refused),

@@ -31,10 +31,17 @@ static void append_some(struct out *out, struct buf *twin, struct prng *prng)
     struct refbuf *piece = refbuf_new(size);
     for (size_t i = 0; i < size; i++)
         piece->bytes[i] = (char)prng_below(prng, 256);
-    switch (prng_below(prng, 4)) {
+    switch (prng_below(prng, 5)) {
     case 0:
         out__append_shared(out, piece);
         break;
+    case 4: { /* the same in two parts, with nothing between them */
+        size_t half = (size_t)prng_below(prng, size + 1);
+        out__append_part(out, piece, 0, half);
+        out__append_part(out, piece, half, half);
+        out__append_part(out, piece, half, size);
+        break;
+    }
     case 1: {
         struct buf buf = {0};
         buf_append_str(&buf, "skipped");
