@@ -204,13 +204,19 @@ static void respond_config(struct api *api, struct http_exchange *exchange)
 static void finish_config(struct api *api, struct job *done)
 {
     enum err err = done->write.err;
+    enum v3_error error = V3_OK;
     if (err == ERR_OK) {
-        tree_result_deinit(&done->write.tree);
+        error = done->write.answer.error;
+        txn_answer_deinit(&done->write.answer);
     }
     if (done->exchange == NULL) {
         return;
     }
-    if (err == ERR_OK) {
+    if (err == ERR_OK && error != V3_OK) {
+        if (!access__again(api, done->exchange, &done->caller)) {
+            access__refuse(api, done->exchange, &done->caller);
+        }
+    } else if (err == ERR_OK) {
         respond_config(api, done->exchange);
     } else {
         api__respond_failure(api, done->exchange, err);
@@ -235,7 +241,11 @@ static bool get_number(const struct doc_value *doc, const char *name,
 static void change_config(struct api *api, struct http_exchange *exchange)
 {
     struct doc_value *doc = NULL;
-    struct command command = {.type = COMMAND_CLUSTER};
+    struct command command = {
+        .type = COMMAND_CLUSTER,
+        .user = api->caller.user,
+        .auth_revision = api->caller.auth_revision,
+    };
     struct cluster_command *cluster = &command.cluster;
     if (doc_parse_json(exchange->arena, exchange->request.body,
                        &doc_limits_default, &doc) != ERR_OK ||
@@ -335,19 +345,24 @@ static void remove_member(struct api *api, struct http_exchange *exchange,
     remove_named(api, exchange, rest);
 }
 
+/* clang-format off */
 const struct route api__peer_routes[] = {
-    {"/etcdURL", METHOD_ANY, "GET", client_url},
-    {"/join", METHOD_POST, "POST", join},
-    {"/members", METHOD_GET, "GET", peer_members},
-    {"/name", METHOD_ANY, "GET", peer_name},
-    {"/remove/", METHOD_DELETE, "DELETE", remove_member},
+    {"/etcdURL", METHOD_ANY, "GET", ACCESS_ANYONE, client_url},
+    /* Who joins has no user yet: who may speak to this port is what its TLS
+     * says. */
+    {"/join", METHOD_POST, "POST", ACCESS_ANYONE, join},
+    {"/members", METHOD_GET, "GET", ACCESS_ANYONE, peer_members},
+    {"/name", METHOD_ANY, "GET", ACCESS_ANYONE, peer_name},
+    {"/remove/", METHOD_DELETE, "DELETE", ACCESS_ROOT, remove_member},
     {"/v2/admin/config", METHOD_GET | METHOD_HEAD | METHOD_PUT, "GET,HEAD,PUT",
-     admin_config},
-    {"/v2/admin/machines", METHOD_GET | METHOD_HEAD, "GET,HEAD", machines},
+     ACCESS_ROOT_CHANGES, admin_config},
+    {"/v2/admin/machines", METHOD_GET | METHOD_HEAD, "GET,HEAD",
+     ACCESS_ANYONE, machines},
     {"/v2/admin/machines/", METHOD_GET | METHOD_HEAD | METHOD_DELETE,
-     "GET,HEAD,DELETE", machines},
-    {"/version", METHOD_GET, "GET", api__version},
+     "GET,HEAD,DELETE", ACCESS_ROOT_CHANGES, machines},
+    {"/version", METHOD_GET, "GET", ACCESS_ANYONE, api__version},
 };
+/* clang-format on */
 
 const size_t api__peer_route_count =
     sizeof(api__peer_routes) / sizeof(api__peer_routes[0]);

@@ -5,36 +5,80 @@
 
 /* ---- the routes of the client port -------------------------------------- */
 
-static const struct route client_routes[] = {
-    {"/", METHOD_GET | METHOD_HEAD, "GET,HEAD", api__home},
-    {"/config/local/log", METHOD_PUT, "PUT", api__log_level},
-    {"/debug/vars", METHOD_GET, "GET", api__debug_vars},
-    {"/health", METHOD_GET, "GET", api__health},
-    {"/livez", METHOD_GET, "GET", api__livez},
-    {"/livez/", METHOD_GET, "GET", api__livez},
-    {"/metrics", METHOD_ANY, "GET", api__metrics},
-    {"/readyz", METHOD_GET, "GET", api__readyz},
-    {"/readyz/", METHOD_GET, "GET", api__readyz},
-    {"/v2/leader", METHOD_GET | METHOD_HEAD, "GET,HEAD", api__leader},
-    {"/v2/machines", METHOD_GET | METHOD_HEAD, "GET,HEAD", api__machines},
-    {"/v2/members", METHOD_GET | METHOD_POST | METHOD_DELETE | METHOD_PUT,
-     "GET,POST,DELETE,PUT", api__members},
-    {"/v2/members/", METHOD_GET | METHOD_POST | METHOD_DELETE | METHOD_PUT,
-     "GET,POST,DELETE,PUT", api__members},
-    {"/v2/stats/leader", METHOD_GET, "GET", api__stats_leader},
-    {"/v2/stats/self", METHOD_GET, "GET", api__stats_self},
-    {"/v2/stats/store", METHOD_GET, "GET", api__stats_store},
-    {"/version", METHOD_GET, "GET", api__version},
-};
-
 enum {
-    KEYS_METHODS =
-        METHOD_HEAD | METHOD_GET | METHOD_PUT | METHOD_POST | METHOD_DELETE,
-    CLIENT_ROUTES = sizeof(client_routes) / sizeof(client_routes[0]),
+    MEMBERS_METHODS = METHOD_GET | METHOD_POST | METHOD_DELETE | METHOD_PUT,
+    LOOK_METHODS = METHOD_GET | METHOD_HEAD,
+    USERS_METHODS = METHOD_GET | METHOD_PUT | METHOD_DELETE,
 };
 
-static const char keys_allow[] = "HEAD,GET,PUT,POST,DELETE";
-static const struct slice keys_prefix = {"/v2/keys", 8};
+#define MEMBERS_ALLOW "GET,POST,DELETE,PUT"
+#define USERS_ALLOW "GET,PUT,DELETE"
+
+/* clang-format off */
+static const struct route client_routes[] = {
+    {"/", LOOK_METHODS, "GET,HEAD", ACCESS_ANYONE, api__home},
+    {"/config/local/log", METHOD_PUT, "PUT", ACCESS_ROOT, api__log_level},
+    {"/debug/vars", METHOD_GET, "GET", ACCESS_ROOT, api__debug_vars},
+    {"/health", METHOD_GET, "GET", ACCESS_ANYONE, api__health},
+    {"/livez", METHOD_GET, "GET", ACCESS_ANYONE, api__livez},
+    {"/livez/", METHOD_GET, "GET", ACCESS_ANYONE, api__livez},
+    {"/metrics", METHOD_ANY, "GET", ACCESS_ANYONE, api__metrics},
+    {"/readyz", METHOD_GET, "GET", ACCESS_ANYONE, api__readyz},
+    {"/readyz/", METHOD_GET, "GET", ACCESS_ANYONE, api__readyz},
+    {"/v2/auth/enable", USERS_METHODS, USERS_ALLOW, ACCESS_ROOT_CHANGES,
+     api__auth_enable},
+    {"/v2/auth/roles", METHOD_GET, "GET", ACCESS_ROOT, api__auth_roles},
+    {"/v2/auth/roles/", USERS_METHODS, USERS_ALLOW, ACCESS_ROOT,
+     api__auth_roles},
+    {"/v2/auth/users", METHOD_GET, "GET", ACCESS_ROOT, api__auth_users},
+    {"/v2/auth/users/", USERS_METHODS, USERS_ALLOW, ACCESS_ROOT,
+     api__auth_users},
+    {"/v2/leader", LOOK_METHODS, "GET,HEAD", ACCESS_ANYONE, api__leader},
+    {"/v2/machines", LOOK_METHODS, "GET,HEAD", ACCESS_ANYONE, api__machines},
+    {"/v2/members", MEMBERS_METHODS, MEMBERS_ALLOW, ACCESS_ROOT_CHANGES,
+     api__members},
+    {"/v2/members/", MEMBERS_METHODS, MEMBERS_ALLOW, ACCESS_ROOT_CHANGES,
+     api__members},
+    {"/v2/stats/leader", METHOD_GET, "GET", ACCESS_ANYONE, api__stats_leader},
+    {"/v2/stats/self", METHOD_GET, "GET", ACCESS_ANYONE, api__stats_self},
+    {"/v2/stats/store", METHOD_GET, "GET", ACCESS_ANYONE, api__stats_store},
+    {"/version", METHOD_GET, "GET", ACCESS_ANYONE, api__version},
+};
+/* clang-format on */
+
+enum { CLIENT_ROUTES = sizeof(client_routes) / sizeof(client_routes[0]) };
+
+/* The one that most requests are for, so it is looked at first; its page gets
+ * the '/' too. */
+static const struct route keys_route = {
+    .path = "/v2/keys/",
+    .methods =
+        METHOD_HEAD | METHOD_GET | METHOD_PUT | METHOD_POST | METHOD_DELETE,
+    .allow = "HEAD,GET,PUT,POST,DELETE",
+    .rule = ACCESS_KEYS,
+    .page = api__keys,
+};
+enum { KEYS_PREFIX_BYTES = sizeof("/v2/keys") - 1 };
+
+bool api_route(size_t number, struct api_route *out)
+{
+    const struct route *route = &keys_route;
+    if (number > CLIENT_ROUTES + api__peer_route_count) {
+        return false;
+    }
+    if (number > CLIENT_ROUTES) {
+        route = &api__peer_routes[number - CLIENT_ROUTES - 1];
+    } else if (number > 0) {
+        route = &client_routes[number - 1];
+    }
+    *out = (struct api_route){
+        .is_peer_port = number > CLIENT_ROUTES,
+        .path = route->path,
+        .allow = route->allow,
+        .rule = access__rule_text(route->rule),
+    };
+    return true;
+}
 
 /* Whether `path` is the route's or, where that ends in '/', below it; *rest
  * is then what follows. */
@@ -50,22 +94,26 @@ static bool matches(const struct route *route, struct slice path,
     return true;
 }
 
+static void serve_route(struct api *api, struct http_exchange *exchange,
+                        const struct route *route, struct slice rest)
+{
+    if ((route->methods & 1U << exchange->request.method) != 0) {
+        access__serve(api, exchange, route, rest);
+    } else {
+        api__respond_not_allowed(api, exchange, route->allow);
+    }
+}
+
 static void serve_page(struct api *api, struct http_exchange *exchange,
                        struct slice path, const struct route *routes,
                        size_t count)
 {
     struct slice rest;
-    unsigned method = 1U << exchange->request.method;
     for (size_t i = 0; i < count; i++) {
-        if (!matches(&routes[i], path, &rest)) {
-            continue;
+        if (matches(&routes[i], path, &rest)) {
+            serve_route(api, exchange, &routes[i], rest);
+            return;
         }
-        if ((routes[i].methods & method) != 0) {
-            routes[i].page(api, exchange, rest);
-        } else {
-            api__respond_not_allowed(api, exchange, routes[i].allow);
-        }
-        return;
     }
     api__respond_not_found(api, exchange);
 }
@@ -188,13 +236,23 @@ static bool begin_request(struct api *api, struct http_exchange *exchange,
         api__respond(api, exchange, 200, slice_of(NULL, 0));
         return false;
     }
+    if (api_is_forged(api->shared, &exchange->request)) {
+        api->caller = (struct caller){.user = SLICE("")};
+        access__note(api, exchange, &api->caller, SLICE(""),
+                     "another origin's page");
+        api__respond_message(api, exchange, 403,
+                             "a page of another origin may not change things "
+                             "here (see --cors)");
+        return false;
+    }
     return read_path(api, exchange, path);
 }
 
 static bool is_of_keys(struct slice path)
 {
-    return slice_has_prefix(path, keys_prefix) &&
-           (path.size == keys_prefix.size || path.at[keys_prefix.size] == '/');
+    struct slice prefix = slice_of(keys_route.path, KEYS_PREFIX_BYTES);
+    return slice_has_prefix(path, prefix) &&
+           (path.size == prefix.size || path.at[prefix.size] == '/');
 }
 
 void api_request(struct api *api, struct http_exchange *exchange)
@@ -203,14 +261,12 @@ void api_request(struct api *api, struct http_exchange *exchange)
     if (!begin_request(api, exchange, &path)) {
         return;
     }
-    if (!is_of_keys(path)) {
-        serve_page(api, exchange, path, client_routes, CLIENT_ROUTES);
-    } else if ((1U << exchange->request.method & KEYS_METHODS) == 0) {
-        api__respond_not_allowed(api, exchange, keys_allow);
+    if (is_of_keys(path)) {
+        serve_route(api, exchange, &keys_route,
+                    slice_of(path.at + KEYS_PREFIX_BYTES,
+                             path.size - KEYS_PREFIX_BYTES));
     } else {
-        api__keys(
-            api, exchange,
-            slice_of(path.at + keys_prefix.size, path.size - keys_prefix.size));
+        serve_page(api, exchange, path, client_routes, CLIENT_ROUTES);
     }
 }
 

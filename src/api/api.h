@@ -81,6 +81,8 @@ struct api_shared {
     size_t key_bytes_max;
     size_t body_bytes_max; /* of v2's own requests; 0: as the wire has it */
     size_t watchers_max;
+    size_t connection_watchers_max; /* v3's of one connection; 0: any */
+    _Atomic uint64_t watchers_refused; /* by that */
     uint64_t quota_bytes;
     bool strict_reconfig; /* as node_config's */
     int argc;             /* for /debug/vars */
@@ -129,6 +131,10 @@ struct api_config {
     /* Work is done (on the worker's thread): hand it to this I/O thread, which
      * calls api_worked. */
     void (*on_worked)(void *context, struct work *work);
+    /* A request for the Recipes service, and who asks: "" where there are no
+     * users, of guests and of webhooks. NULL: api_recipes isn't called. */
+    void (*on_recipes)(void *context, struct http_exchange *exchange,
+                       struct slice user);
     void *context;
 };
 
@@ -138,6 +144,9 @@ void api_free(struct api *api);
 
 /* A whole request has come: answers it now or later. */
 void api_request(struct api *api, struct http_exchange *exchange);
+/* One for /recipes/v1/: finds out who asks, then calls on_recipes, or answers
+ * 401. */
+void api_recipes(struct api *api, struct http_exchange *exchange);
 /* The same for one that came in on the peer port. */
 void api_peer_request(struct api *api, struct http_exchange *exchange);
 /* What the node decided, on the I/O thread. */
@@ -164,5 +173,19 @@ enum { API_CORS_HEADERS_MAX = 4 };
 size_t api_cors_headers(const struct api_shared *shared,
                         const struct http_request *request,
                         struct http_header out[API_CORS_HEADERS_MAX]);
+/* A browser asks to change something, from a page that isn't this server's and
+ * that CORS doesn't allow: nobody but the page's maker has meant it, so it is
+ * refused (CVE-2018-1098). */
+bool api_is_forged(const struct api_shared *shared,
+                   const struct http_request *request);
+/* Of the routes of both ports, in order: what `etched --help`'s makers and
+ * tests want to know. False: there are no more. */
+struct api_route {
+    bool is_peer_port;
+    const char *path;  /* with a '/' at its end: all below it, too */
+    const char *allow; /* methods, joined with ',' */
+    const char *rule;  /* who may: "anyone", "root changes", "root", "keys" */
+};
+bool api_route(size_t number, struct api_route *out);
 
 #endif

@@ -43,6 +43,18 @@ struct told {
 };
 
 struct job;
+struct route;
+
+/* Who asks, and for what. Its slices are in the exchange's arena. */
+struct caller {
+    struct slice user; /* as auth/auth.h has it; "": auth is off, or nobody had
+                          to say who he is */
+    struct slice how;  /* what says so: "password", "certificate", "" */
+    uint64_t auth_revision; /* with which it was let in; 0: auth is off */
+    const struct route *route;
+    struct slice rest; /* of the path, behind the route's */
+    bool is_again;     /* the second try, see access__again */
+};
 
 struct api {
     struct api_config config;
@@ -53,7 +65,10 @@ struct api {
     bool stopping;
     bool watching; /* as config.on_watching was told */
 
-    struct buf out; /* the body of the answer that is being made */
+    struct buf out;       /* the body of the answer that is being made */
+    struct caller caller; /* while a page is called: whose request it is */
+    /* For which the watches were looked at; 0: auth was off. */
+    uint64_t auth_revision;
 
     struct job *spare; /* of those that were answered */
     size_t spare_count;
@@ -119,6 +134,7 @@ struct job {
     struct api *api;
     struct http_exchange *exchange; /* NULL: the client went away */
     struct job *next;               /* among the spare ones */
+    struct caller caller;           /* good while the exchange is there */
     /* Answers, on the I/O thread. `done` is a copy: the job may be in use
      * again. */
     void (*finish)(struct api *api, struct job *done);
@@ -126,9 +142,12 @@ struct job {
     /* Of a write of a key: */
     enum tree_op op;
     bool no_value_on_success;
-    /* Of a read of a key: in the exchange's arena. */
-    struct slice key;
+    struct slice key; /* in the exchange's arena */
+    /* Of a read of a key: */
     bool recursive;
+    /* Of a change of users: the answer where it is done, in that arena. */
+    int status;
+    struct slice body;
 };
 
 static_assert(offsetof(struct job, link) == 0 &&
@@ -146,6 +165,73 @@ void job__write(struct job *job, struct refbuf *command);
 void job__read(struct job *job);
 void job__change(struct job *job);
 void job__free_spare(struct api *api);
+
+/* ---- chore.c ------------------------------------------------------------- */
+
+/* What takes too long for an I/O thread, for an exchange that waits. */
+struct chore {
+    struct work work;
+    struct api *api;
+    struct http_exchange *exchange; /* NULL: the client went away */
+    struct caller caller;           /* as a job's */
+    /* On a worker: nothing but the chore and the crypto door. */
+    void (*run)(struct chore *chore, struct crypto *crypto);
+    /* On the I/O thread; the exchange is there. */
+    void (*done)(struct api *api, struct chore *chore);
+    void *context;   /* the maker's, in the exchange's arena */
+    bool matches;    /* the password is that of `hash` */
+    enum err err;    /* of a new hash */
+    struct buf hash; /* of the user, or the new one */
+    struct buf user;
+    struct buf password;
+};
+
+/* NULL: there are too many, or nobody can log in here; it was answered. */
+struct chore *chore__new(struct api *api, struct http_exchange *exchange);
+/* Then it is gone, with all that is secret in it. */
+void chore__submit(struct chore *chore);
+
+/* ---- access.c ------------------------------------------------------------ */
+
+/* Who may ask for a route, while auth is on; api.c's tables say it of each. */
+enum access_rule {
+    ACCESS_UNSAID,       /* no route has this */
+    ACCESS_ANYONE,       /* nobody is asked who he is */
+    ACCESS_ROOT_CHANGES, /* anyone may look, root may change */
+    ACCESS_ROOT,
+    ACCESS_KEYS,    /* by the key: users, and guests */
+    ACCESS_RECIPES, /* as the Recipes service says */
+};
+const char *access__rule_text(enum access_rule rule);
+
+/* Finds out who asks, and calls the route's page, now or later; or answers
+ * 401. */
+void access__serve(struct api *api, struct http_exchange *exchange,
+                   const struct route *route, struct slice rest);
+/* True: users or roles have changed since the caller was let in, so that the
+ * node has refused what it might have to do now; it is asked once more, from
+ * the beginning. Needs: nothing was answered. */
+bool access__again(struct api *api, struct http_exchange *exchange,
+                   const struct caller *caller);
+/* May the one who asks do this to the key? False: it was answered. A write is
+ * decided again when it is applied. */
+bool access__key(struct api *api, struct http_exchange *exchange,
+                 enum auth_access access, struct slice key, bool recursive);
+/* Of a caller of before; nothing is answered. Shared lock. */
+bool access__may(const struct api *api, struct slice user,
+                 enum auth_access access, struct slice key, bool recursive);
+void access__refuse_key(struct api *api, struct http_exchange *exchange,
+                        const struct caller *caller, struct slice key);
+/* 401, as the route's clients know it. */
+void access__refuse(struct api *api, struct http_exchange *exchange,
+                    const struct caller *caller);
+/* To the audit log. `why` NULL: it was allowed. */
+void access__note(struct api *api, const struct http_exchange *exchange,
+                  const struct caller *caller, struct slice key,
+                  const char *why);
+/* "Basic dXNlcjpwYXNz" (RFC 7617). False: it isn't one. */
+bool access__read_basic(struct arena *arena, struct slice header,
+                        struct slice *user, struct slice *password);
 
 /* ---- answer.c ------------------------------------------------------------ */
 
@@ -266,7 +352,7 @@ struct keys_params {
 };
 
 /* `path` is what follows "/v2/keys", decoded and clean but for a '/' that it
- * may end with. */
+ * may end with. A page. */
 void api__keys(struct api *api, struct http_exchange *exchange,
                struct slice path);
 /* False: *error says what is wrong. */
@@ -343,6 +429,13 @@ void api__debug_vars(struct api *api, struct http_exchange *exchange,
 void api__log_level(struct api *api, struct http_exchange *exchange,
                     struct slice rest);
 
+void api__auth_enable(struct api *api, struct http_exchange *exchange,
+                      struct slice rest);
+void api__auth_users(struct api *api, struct http_exchange *exchange,
+                     struct slice rest);
+void api__auth_roles(struct api *api, struct http_exchange *exchange,
+                     struct slice rest);
+
 /* ---- members.c ----------------------------------------------------------- */
 
 /* A list joined with ',' as a JSON array of strings, or, where there is none,
@@ -389,6 +482,7 @@ struct route {
     const char *path; /* with a '/' at its end: that, and all below it */
     unsigned methods;
     const char *allow; /* as the Allow header says it */
+    enum access_rule rule;
     api_page page;
 };
 

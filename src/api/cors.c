@@ -51,3 +51,44 @@ void api__add_cors(struct answer *answer, const struct api_shared *shared,
         answer__add(answer, headers[i].name, headers[i].value);
     }
 }
+
+/* ---- requests that a page of another origin makes ------------------------ */
+
+/* "https://host:port" -> "host:port"; "null" and such have none. */
+static struct slice authority_of(struct slice origin)
+{
+    ptrdiff_t colon = slice_find(origin, ':');
+    size_t start = colon < 0 ? origin.size : (size_t)colon + 3;
+    if (start > origin.size || origin.at[start - 1] != '/') {
+        return SLICE("");
+    }
+    return slice_of(origin.at + start, origin.size - start);
+}
+
+/* A page that came from here may do as it likes. Whether "here" is what the
+ * browser takes it for, the list of host names says. */
+static bool is_own(struct slice origin, struct slice host)
+{
+    struct slice authority = authority_of(origin);
+    return authority.size > 0 && slice_eq_nocase(authority, host);
+}
+
+bool api_is_forged(const struct api_shared *shared,
+                   const struct http_request *request)
+{
+    bool any = false;
+    if (request->method == HTTP_GET || request->method == HTTP_HEAD ||
+        request->method == HTTP_OPTIONS) {
+        return false;
+    }
+    struct slice origin = http_header_get(request, "Origin");
+    struct slice site = http_header_get(request, "Sec-Fetch-Site");
+    if (shared->cors_count > 0 && is_allowed(shared, origin, &any)) {
+        return false;
+    }
+    if (origin.at != NULL &&
+        !is_own(origin, http_header_get(request, "Host"))) {
+        return true;
+    }
+    return site.at != NULL && slice_eq_nocase(site, SLICE("cross-site"));
+}

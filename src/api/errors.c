@@ -36,6 +36,8 @@ int v2_error_status(int code)
     case TREE_COMPARE_FAILED:
     case TREE_NODE_EXIST:
         return 412;
+    case TREE_UNAUTHORIZED:
+        return 401;
     case TREE_NOT_FILE:
     case TREE_DIR_NOT_EMPTY:
         return 403;

@@ -54,7 +54,12 @@ struct job *job__new(struct api *api, struct http_exchange *exchange,
                      void (*finish)(struct api *api, struct job *done))
 {
     struct job *job = take(api);
-    *job = (struct job){.api = api, .exchange = exchange, .finish = finish};
+    *job = (struct job){
+        .api = api,
+        .exchange = exchange,
+        .caller = api->caller,
+        .finish = finish,
+    };
     exchange->context = job;
     exchange->on_gone = on_gone;
     return job;

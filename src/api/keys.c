@@ -33,7 +33,15 @@ static void serve(struct api *api, struct http_exchange *exchange,
                   struct slice key, const struct keys_params *params)
 {
     enum http_method method = exchange->request.method;
-    if (method != HTTP_GET && method != HTTP_HEAD) {
+    bool writes = method != HTTP_GET && method != HTTP_HEAD;
+    /* What POST makes in a directory lies below it. */
+    bool is_deep = params->recursive ? !writes || method == HTTP_DELETE
+                                     : method == HTTP_POST;
+    if (!access__key(api, exchange, writes ? AUTH_WRITE : AUTH_READ, key,
+                     is_deep)) {
+        return;
+    }
+    if (writes) {
         keys__write(api, exchange, key, params);
     } else if (params->wait) {
         keys__watch(api, exchange, key, params);

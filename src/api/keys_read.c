@@ -23,16 +23,35 @@ static void respond_missing(struct api *api, struct http_exchange *exchange,
     api__respond_error(api, exchange, 0, &error, index);
 }
 
-static void read_now(struct api *api, struct http_exchange *exchange,
-                     struct slice key, bool recursive)
+/* Who may read "/a" may see that it is a directory, but not what is in it: that
+ * are other keys. Also, users and roles may have changed since a read that had
+ * to wait was let in. Needs: api__read_begin. */
+static bool may_see(const struct api *api, const struct caller *caller,
+                    const struct tree_node *node, struct slice key,
+                    bool recursive)
 {
-    struct tree_node node;
+    return caller->auth_revision == 0 ||
+           access__may(api, caller->user, AUTH_READ, key,
+                       recursive || node->dir);
+}
+
+static void read_now(struct api *api, struct http_exchange *exchange,
+                     const struct caller *caller, struct slice key,
+                     bool recursive)
+{
+    struct tree_node node = {.dir = false};
     struct slice cause;
     struct answer answer;
     enum tree_error error = TREE_NONE;
     api__read_begin(api);
     revision index = api__revision(api);
     enum err err = tree_get(api->reader, key, 0, &node, &error, &cause);
+    if (err == ERR_OK && !may_see(api, caller, &node, key, recursive)) {
+        api__read_end(api);
+        api__count(api, API_GETS_FAIL);
+        access__refuse_key(api, exchange, caller, key);
+        return;
+    }
     if (err == ERR_OK && error == TREE_NONE) {
         api__count(api, API_GETS_SUCCESS);
         if (node.dir) {
@@ -58,7 +77,8 @@ static void finish(struct api *api, struct job *done)
         return;
     }
     if (done->read.err == ERR_OK) {
-        read_now(api, done->exchange, done->key, done->recursive);
+        read_now(api, done->exchange, &done->caller, done->key,
+                 done->recursive);
     } else {
         api__count(api, API_GETS_FAIL);
         api__respond_failure(api, done->exchange, done->read.err);
@@ -69,7 +89,7 @@ void keys__read(struct api *api, struct http_exchange *exchange,
                 struct slice key, const struct keys_params *params)
 {
     if (!params->quorum || node_reads_are_current(api->node)) {
-        read_now(api, exchange, key, params->recursive);
+        read_now(api, exchange, &api->caller, key, params->recursive);
         return;
     }
     struct job *job = job__new(api, exchange, finish);

@@ -23,7 +23,9 @@ struct watch {
     revision compacted; /* the end: what it waits for is gone */
     bool stream;
     bool failed;
-    char path[]; /* and the last letter of the range's end */
+    bool recursive;
+    struct slice user; /* whose rights count: behind the path */
+    char path[];       /* and the last letter of the range's end */
 };
 
 /* A range's end is the path with this letter behind it. */
@@ -214,10 +216,35 @@ static void on_compacted(struct watcher *watcher, revision compacted)
     move_to_ended(watch);
 }
 
+/* ---- its right ---------------------------------------------------------- */
+
+/* Users or roles have changed: watches whose user may not read any more what
+ * they watch end, before they are told of anything that came later. Their
+ * clients ask again, and are told why. */
+static void look_at_rights(struct api *api)
+{
+    const struct auth *auth = node_auth(api->node);
+    uint64_t now = auth_is_on(auth) ? auth_revision(auth) : 0;
+    if (api->auth_revision == now) {
+        return;
+    }
+    api->auth_revision = now;
+    lock_read(node_lock(api->node));
+    LIST_EACH (link, &api->watches) {
+        struct watch *watch = CONTAINER_OF(link, struct watch, link);
+        if (!access__may(api, watch->user, AUTH_READ, path_of(watch),
+                         watch->recursive)) {
+            end_with(watch, false);
+        }
+    }
+    unlock_read(node_lock(api->node));
+}
+
 void api_commits(struct api *api, struct mvcc_commit *const *commits,
                  size_t count)
 {
     CHECK(!api->reading);
+    look_at_rights(api);
     for (size_t i = 0; i < count && watch_hub_count(api->hub) > 0; i++) {
         watch_hub_commit(api->hub, commits[i]);
     }
@@ -229,6 +256,7 @@ bool api_catch_up(struct api *api)
     if (watch_hub_count(api->hub) == 0) {
         return false;
     }
+    look_at_rights(api);
     api__read_begin(api);
     bool more = watch_catch_up(api->hub, api->reader, LIMIT_HISTORY_SLICE);
     api__read_end(api);
@@ -238,13 +266,24 @@ bool api_catch_up(struct api *api)
 
 /* ---- its beginning ------------------------------------------------------ */
 
+/* Who was let in while auth was off is a guest when it is on. */
+static struct slice user_of(const struct api *api)
+{
+    return api->caller.user.size > 0 ? api->caller.user : AUTH_GUEST;
+}
+
 static struct watch *watch_new(struct api *api, struct http_exchange *exchange,
                                struct slice key,
                                const struct keys_params *params)
 {
-    struct watch *watch = mem_alloc_zero(sizeof(*watch) + key.size + 1);
+    struct slice user = user_of(api);
+    struct watch *watch =
+        mem_alloc_zero(sizeof(*watch) + key.size + 1 + user.size);
     memcpy(watch->path, key.at, key.size);
     watch->path[key.size] = after_slash;
+    memcpy(watch->path + key.size + 1, user.at, user.size);
+    watch->user = slice_of(watch->path + key.size + 1, user.size);
+    watch->recursive = params->recursive;
     watch->watcher.key = slice_of(watch->path, key.size);
     if (params->recursive) {
         watch->watcher.end = key.size == 1

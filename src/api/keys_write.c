@@ -96,18 +96,51 @@ static void write_success(struct api *api, const struct tree_event *event,
     }
 }
 
+/* Who may write a key and not read it isn't told what was in it: neither by a
+ * comparison that fails, nor by the node of before. */
+static bool may_read(const struct api *api, const struct job *done)
+{
+    if (done->caller.auth_revision == 0) {
+        return true;
+    }
+    lock_read(node_lock(api->node));
+    bool may = access__may(api, done->caller.user, AUTH_READ, done->key, false);
+    unlock_read(node_lock(api->node));
+    return may;
+}
+
+static void respond_error(struct api *api, const struct job *done)
+{
+    const struct tree_result *result = &done->write.tree;
+    struct v2_error error = {.code = (int)result->error,
+                             .cause = tree_result_cause(result)};
+    if (result->error == TREE_UNAUTHORIZED) {
+        if (!access__again(api, done->exchange, &done->caller)) {
+            access__refuse_key(api, done->exchange, &done->caller, done->key);
+        }
+        return;
+    }
+    if (result->error == TREE_COMPARE_FAILED && !may_read(api, done)) {
+        error.cause = SLICE("");
+    }
+    api__respond_error(api, done->exchange, 0, &error, result->index);
+}
+
 /* Answers with what the tree said; `done` is a copy. */
 static void respond_result(struct api *api, const struct job *done)
 {
     const struct tree_result *result = &done->write.tree;
     struct answer answer;
     if (result->error != TREE_NONE) {
-        struct v2_error error = {.code = (int)result->error,
-                                 .cause = tree_result_cause(result)};
-        api__respond_error(api, done->exchange, 0, &error, result->index);
+        respond_error(api, done);
         return;
     }
-    write_success(api, &result->event, done->op, done->no_value_on_success);
+    struct tree_event event = result->event;
+    if (!may_read(api, done)) {
+        event.prev.value = SLICE("");
+        event.node.value = event.refresh ? SLICE("") : event.node.value;
+    }
+    write_success(api, &event, done->op, done->no_value_on_success);
     answer__init_keys(&answer, api, done->exchange, result->index,
                       done->write.index, done->write.term);
     answer__send(&answer, api, done->exchange, result->created ? 201 : 200);
@@ -139,10 +172,13 @@ void keys__write(struct api *api, struct http_exchange *exchange,
     enum tree_op op = op_of(exchange->request.method, params);
     struct command command = {
         .type = COMMAND_TREE,
+        .user = api->caller.user,
+        .auth_revision = api->caller.auth_revision,
         .tree = command_of(op, key, params),
     };
     struct job *job = job__new(api, exchange, finish);
     job->op = op;
+    job->key = key;
     job->no_value_on_success = params->no_value_on_success;
     job->start_ns = clock_monotonic_ns(api->shared->clock);
     job__write(job, command_encode(&command));

@@ -20,7 +20,8 @@
  * counts: AUTH_GUEST.
  *
  * KEYS OF OUR OWN: /_recipes/ belongs to the Recipes service: only root and the
- * server itself (AUTH_SERVER) reach it as keys; others by its REST interface.
+ * server itself (AUTH_SERVER) write it as keys; others by its REST interface.
+ * It is read as any key is, but not by v2, whose guest may see all the rest.
  *
  * Threads: auth_load, auth_apply: the writer, exclusive lock. auth_is_on,
  *          auth_revision: any. The rest: shared lock.
@@ -134,6 +135,11 @@ enum v3_error auth_may_txn(const struct auth *auth, struct slice user,
 enum v3_error auth_may_lease(const struct auth *auth, struct slice user,
                              enum auth_access access,
                              const struct lease_table *leases, lease_id lease);
+/* By the REST interface of Recipes: keys below /_recipes/, to which a user's
+ * permissions lead only there. */
+enum v3_error auth_may_recipe(const struct auth *auth, struct slice user,
+                              enum auth_access access, struct slice key,
+                              struct slice range_end);
 /* v2: the node at `path`; with `recursive` all that is or can be below it. */
 enum v3_error auth_may_path(const struct auth *auth, struct slice user,
                             enum auth_access access, struct slice path,
@@ -148,5 +154,26 @@ bool auth_pattern_of(const struct auth_permission *permission,
 /* The other way; both slices are in the arena. */
 void auth_range_of(struct slice pattern, struct arena *arena, struct slice *key,
                    struct slice *range_end);
+
+/* ---- a store from elsewhere ---------------------------------------------- */
+
+/* Each pair that its meta must hold is given to `put`, which passes errors on;
+ * slices are good for the call. Users and roles come as authpb's messages,
+ * whoever wrote them. Errors: ERR_CORRUPT (no user or role of ours can be so),
+ * and put's. */
+struct auth_founding {
+    enum err (*put)(void *context, struct slice name, struct slice value);
+    void *context;
+};
+enum err auth_found_user(const struct auth_founding *founding,
+                         struct slice name, struct slice bytes) MUST_USE;
+enum err auth_found_role(const struct auth_founding *founding,
+                         struct slice name, struct slice bytes) MUST_USE;
+/* Needs: the revision isn't 0. */
+enum err auth_found_state(const struct auth_founding *founding, bool on,
+                          uint64_t revision_of_auth) MUST_USE;
+/* authpb's message of one that is there, appended. */
+void auth_user_encode(const struct auth_user *user, struct buf *out);
+void auth_role_encode(const struct auth_role *role, struct buf *out);
 
 #endif

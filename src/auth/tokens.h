@@ -6,8 +6,10 @@
  *           restart clients log in again. Each lives `ttl` after its last use
  *           on that member. There are at most AUTH_TOKENS_MAX; the one that
  *           would end first gives way.
- *   jwt     a signed statement (RFC 7519): {"username","revision","exp"}; no
- *           member keeps it. One of another auth revision is refused.
+ *   jwt     a signed statement (RFC 7519): {"username","revision","exp"}. One
+ *           of another auth revision is refused. What was verified is kept in
+ *           the same table until it ends, so that a signature costs its tenth
+ *           of a millisecond once, not with every request.
  *
  * The table has a lock of its own: tokens are looked up for every request, by
  * all I/O threads.
@@ -24,9 +26,12 @@
 
 enum {
     AUTH_TOKENS_MAX = 64 * 1024,
+    /* Of one user: who logs in on and on puts no more of the others out. */
+    AUTH_TOKENS_USER_MAX = 16 * 1024,
     AUTH_TOKEN_TTL_S = 300,
     AUTH_SIMPLE_LETTERS = 16,
     AUTH_JWT_BYTES_MAX = 8 * 1024,
+    AUTH_JWT_KEYS_MAX = 16,
 };
 
 /* What --auth-token says: "simple", or "jwt,sign-method=RS256,pub-key=PATH,
@@ -39,19 +44,28 @@ struct auth_tokens_config {
     int64_t ttl_ns;
     bool is_jwt;
     enum crypto_sign sign;
+    /* The keys are the tokens' from auth_tokens_new on. */
     struct crypto_key *sign_key;           /* NULL: this member makes none */
-    struct crypto_key *const *verify_keys; /* any of them is good */
-    size_t verify_count;
+    struct crypto_key *const *verify_keys; /* any of them, or sign_key, is good
+                                            */
+    size_t verify_count;                   /* at most AUTH_JWT_KEYS_MAX */
 };
 
 struct auth_tokens;
 struct auth_tokens *auth_tokens_new(const struct auth_tokens_config *config);
-void auth_tokens_free(struct auth_tokens *tokens);
+void auth_tokens_free(struct auth_tokens *tokens); /* NULL is fine */
+
+/* Others in place of those keys, for the same way to sign. Any thread. */
+void auth_tokens_set_keys(struct auth_tokens *tokens,
+                          struct crypto_key *sign_key,
+                          struct crypto_key *const *verify_keys,
+                          size_t verify_count);
 
 /* A new token for a user whose password was right, appended; of a simple one
  * `digest` is for the AUTH_TOKEN command, and its ".index" is appended by who
  * knows it. Any thread.
- * Errors: ERR_UNSUPPORTED (jwt without a private key). */
+ * Errors: ERR_UNSUPPORTED (jwt without a private key); ERR_INVALID: no name
+ *         that a user can have. */
 enum err auth_tokens_make(struct auth_tokens *tokens, struct slice user,
                           uint64_t auth_revision, struct buf *out,
                           unsigned char digest[CRYPTO_SHA256_BYTES]) MUST_USE;

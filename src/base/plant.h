@@ -1,4 +1,4 @@
-/* Planted bugs: proof that the simulator can see. A build with
+/* Planted bugs: proof that the simulator, or a unit test, can see. A build with
  * -DETCHED_PLANTED has them all, asleep; `plant_active` wakes one. In any other
  * build PLANTED is false at compile time and leaves no trace.
  *
@@ -38,6 +38,14 @@
     X(RECIPE_CURSOR_UNSEEN, "a recipe's cursor isn't compared")               \
     X(RECIPE_HOLD_UNSEEN,  "a hold fires though its key has changed")         \
     X(RECIPE_TICK_UNSEEN,  "a tick's memo isn't compared")
+
+/* Those that the simulator can't see, since nobody in it breaks rules: a unit
+ * test finds each. */
+#define PLANT_UNIT_TABLE(X)                                                   \
+    X(AUTH_TXN_NESTED,     "a txn within a txn isn't checked")                \
+    X(AUTH_TXN_PUT,        "a txn's put may show, and attach, unchecked")     \
+    X(AUTH_OPEN_END,       "an open end counts as the least key")             \
+    X(AUTH_LEASE_KEYS,     "who asks of a lease is told all its keys")
 /* clang-format on */
 
 enum plant {
@@ -45,7 +53,10 @@ enum plant {
 #define X(name, text) PLANT_##name,
     PLANT_TABLE(X)
 #undef X
-        PLANT_COUNT
+        PLANT_COUNT, /* the simulator's */
+#define X(name, text) PLANT_##name,
+    PLANT_UNIT_TABLE(X)
+#undef X
 };
 
 #ifdef ETCHED_PLANTED

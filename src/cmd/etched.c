@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "host/bootstrap.h"
 #include "host/config.h"
+#include "host/harden.h"
 #include "host/log_output.h"
 #include "host/proxy.h"
 #include "host/recipes_alone.h"
@@ -131,6 +132,7 @@ static int serve(const struct config *config, const struct config_input *input)
         (void)fprintf(stderr, "etched: %s\n", err_note());
         return EXIT_FAILURE;
     }
+    harden_begin(config);
     for (size_t i = 0; i < config->warning_count; i++) {
         log_warn("config", config->warnings[i]);
     }

@@ -8,7 +8,9 @@
  *   meta              consistent_index, term,              where the store
  *                     confState, storageVersion,           stands
  *                     scheduledCompactRev, finishedCompactRev
- *   members, members_removed, cluster, alarm, auth*        node's meta
+ *   auth, authRoles, authUsers   users and roles, with     auth/, meta
+ *                                the hashes of passwords
+ *   members, members_removed, cluster, alarm               node's meta
  *
  * What etcd has no words for (causes, commit times, v2's directories and TTLs
  * on them) doesn't go out. What comes in from etcd has the cause MVCC_PUT or
@@ -96,7 +98,9 @@ struct etcdb_imported {
     revision compacted;
     uint64_t records;
     uint64_t leases;
-    bool had_auth; /* users and roles, which were not taken, were in use */
+    uint64_t users;
+    uint64_t roles;
+    bool has_auth; /* authentication is on */
 };
 enum err etcdb_import(const struct etcdb_import *config,
                       struct etcdb_imported *out) MUST_USE;

@@ -14,6 +14,14 @@
  *     finishedCompactRev    a revision of 17 bytes
  *     etchedTime            u64 big end first: ours, of the newest commit (ns)
  *
+ *   AUTH BUCKET
+ *     authEnabled           one byte, 1 or 0
+ *     authRevision          u64 big end first
+ *
+ *   AUTHROLES, AUTHUSERS BUCKETS
+ *     key     the name
+ *     value   authpb.Role, authpb.User, as here
+ *
  *   LEASE BUCKET
  *     key     id u64 big end first
  *     value   leasepb.Lease { 1: ID  2: TTL  3: RemainingTTL }
@@ -27,6 +35,8 @@
 #define ETCDB_LEASE SLICE("lease")
 #define ETCDB_META SLICE("meta")
 #define ETCDB_AUTH SLICE("auth")
+#define ETCDB_ROLES SLICE("authRoles")
+#define ETCDB_USERS SLICE("authUsers")
 
 #define ETCDB_INDEX SLICE("consistent_index")
 #define ETCDB_TERM SLICE("term")
@@ -35,6 +45,9 @@
 #define ETCDB_SCHEDULED SLICE("scheduledCompactRev")
 #define ETCDB_FINISHED SLICE("finishedCompactRev")
 #define ETCDB_TIME SLICE("etchedTime")
+
+#define ETCDB_AUTH_ENABLED SLICE("authEnabled")
+#define ETCDB_AUTH_REVISION SLICE("authRevision")
 
 enum { ETCDB_REV_BYTES = 17, ETCDB_TOMBSTONE_BYTES = 18 };
 

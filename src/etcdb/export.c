@@ -2,10 +2,10 @@
  * under the lock.
  *
  * At the beginning, under one hold of the lock, everything small is copied:
- * where the store stands, members, alarms, leases. The records come after it,
- * in pieces, up to the revision of then: those that exist at a revision stay
- * the same until the next compaction, and one that comes in between is an
- * error.
+ * where the store stands, members, alarms, users, leases. The records come
+ * after it, in pieces, up to the revision of then: those that exist at a
+ * revision stay the same until the next compaction, and one that comes in
+ * between is an error.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -34,7 +34,10 @@ struct outgoing {
     size_t member_count;
     struct node_alarm alarms[ALARMS_MAX];
     size_t alarm_count;
-    struct buf leases; /* pairs, see append_pair */
+    struct buf auth; /* pairs, see append_pair */
+    struct buf roles;
+    struct buf users;
+    struct buf leases;
     lease_id *lease_ids;
     size_t lease_count;
     struct buf piece; /* pairs */
@@ -142,6 +145,42 @@ static void gather_leases(struct outgoing *out)
     buf_deinit(&value);
 }
 
+static bool gather_user(void *context, const struct auth_user *user)
+{
+    struct outgoing *out = context;
+    struct buf value = {0};
+    auth_user_encode(user, &value);
+    append_pair(&out->users, user->name, buf_slice(&value));
+    buf_deinit(&value);
+    return true;
+}
+
+static bool gather_role(void *context, const struct auth_role *role)
+{
+    struct outgoing *out = context;
+    struct buf value = {0};
+    auth_role_encode(role, &value);
+    append_pair(&out->roles, role->name, buf_slice(&value));
+    buf_deinit(&value);
+    return true;
+}
+
+/* A store that never had a user has nothing to say. */
+static void gather_auth(struct outgoing *out)
+{
+    const struct auth *auth = node_auth(out->config->node);
+    char revision_bytes[8];
+    auth_users(auth, gather_user, out);
+    auth_roles(auth, gather_role, out);
+    if (auth_revision(auth) <= 1)
+        return;
+    put_be64(revision_bytes, auth_revision(auth));
+    append_pair(&out->auth, ETCDB_AUTH_ENABLED,
+                auth_is_on(auth) ? SLICE("\1") : SLICE("\0"));
+    append_pair(&out->auth, ETCDB_AUTH_REVISION,
+                slice_of(revision_bytes, sizeof revision_bytes));
+}
+
 /* Shared lock. */
 static void gather(struct outgoing *out)
 {
@@ -151,6 +190,7 @@ static void gather(struct outgoing *out)
     out->member_count = node_members(node, &out->arena, &out->members);
     out->alarm_count = node_alarms(node, out->alarms, ALARMS_MAX);
     gather_leases(out);
+    gather_auth(out);
     if (out->alarm_count > ALARMS_MAX)
         out->alarm_count = ALARMS_MAX;
     out->next = (struct rev){1, 0};
@@ -402,6 +442,21 @@ static enum err write_leases(struct outgoing *out)
     return write_pairs(out->writer, &out->leases);
 }
 
+static enum err write_auth(struct outgoing *out)
+{
+    return write_pairs(out->writer, &out->auth);
+}
+
+static enum err write_roles(struct outgoing *out)
+{
+    return write_pairs(out->writer, &out->roles);
+}
+
+static enum err write_users(struct outgoing *out)
+{
+    return write_pairs(out->writer, &out->users);
+}
+
 static enum err write_nothing(struct outgoing *out)
 {
     (void)out;
@@ -414,9 +469,9 @@ static const struct {
     enum err (*write)(struct outgoing *out);
 } buckets[] = {
     {"alarm", write_alarms},
-    {"auth", write_nothing},
-    {"authRoles", write_nothing},
-    {"authUsers", write_nothing},
+    {"auth", write_auth},
+    {"authRoles", write_roles},
+    {"authUsers", write_users},
     {"cluster", write_cluster},
     {"key", write_records},
     {"lease", write_leases},
@@ -452,6 +507,9 @@ enum err etcdb_export(const struct etcdb_export *config, uint64_t *bytes)
     out.writer = bolt_writer_new(config->sink, ETCDB_PAGE_BYTES);
     enum err err = write_buckets(&out, bytes);
     bolt_writer_free(out.writer);
+    buf_deinit(&out.auth);
+    buf_deinit(&out.roles);
+    buf_deinit(&out.users);
     buf_deinit(&out.leases);
     buf_deinit(&out.piece);
     mem_free(out.lease_ids);

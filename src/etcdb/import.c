@@ -56,8 +56,9 @@ struct import {
     bool is_ours; /* the file */
     revision compacted;
     bool finished;
-    struct rev last; /* pair of the file */
-    revision filled; /* up to here every revision has a record, or is not
+    uint64_t auth_revision; /* 0: the file says none */
+    struct rev last;        /* pair of the file */
+    revision filled;        /* up to here every revision has a record, or is not
                         above the compaction */
     struct rev filler;
     size_t fillers;
@@ -103,8 +104,15 @@ static enum err read_meta(void *context, struct slice key, struct slice value)
 static enum err read_auth(void *context, struct slice key, struct slice value)
 {
     struct import *import = context;
-    if (slice_eq(key, SLICE("authEnabled")) && value.size == 1 && *value.at)
-        import->out->had_auth = true;
+    if (slice_eq(key, ETCDB_AUTH_ENABLED)) {
+        if (value.size != 1 || (unsigned char)*value.at > 1)
+            return err_set(ERR_CORRUPT, "whether it is on is malformed");
+        import->out->has_auth = *value.at != 0;
+    } else if (slice_eq(key, ETCDB_AUTH_REVISION)) {
+        if (value.size != 8 || (get_be64(value.at) >> 63) != 0)
+            return err_set(ERR_CORRUPT, "its revision is malformed");
+        import->auth_revision = get_be64(value.at);
+    }
     return ERR_OK;
 }
 
@@ -350,11 +358,45 @@ static enum err write_leases(struct import *import,
     return err;
 }
 
+static enum err take_role(void *context, struct slice key, struct slice value)
+{
+    struct import *import = context;
+    const struct auth_founding founding = {put_meta, import};
+    if (++import->out->roles > AUTH_ROLES_MAX)
+        return err_set(ERR_TOO_LARGE, "more than %d roles", AUTH_ROLES_MAX);
+    return auth_found_role(&founding, key, value);
+}
+
+static enum err take_user(void *context, struct slice key, struct slice value)
+{
+    struct import *import = context;
+    const struct auth_founding founding = {put_meta, import};
+    if (++import->out->users > AUTH_USERS_MAX)
+        return err_set(ERR_TOO_LARGE, "more than %d users", AUTH_USERS_MAX);
+    return auth_found_user(&founding, key, value);
+}
+
+/* Tokens of the cluster that it was are worth nothing: they are of another
+ * revision, and no member here knows them. */
+static enum err write_auth(struct import *import)
+{
+    const struct auth_founding founding = {put_meta, import};
+    enum err err = each_pair(import, ETCDB_ROLES, take_role);
+    if (err == ERR_OK)
+        err = each_pair(import, ETCDB_USERS, take_user);
+    if (err == ERR_OK && (import->auth_revision > 0 || import->out->has_auth))
+        err = auth_found_state(&founding, import->out->has_auth,
+                               import->auth_revision + 1);
+    return err;
+}
+
 static enum err write_meta(struct import *import)
 {
     const struct etcdb_import *config = import->config;
     const struct node_founding founding = {put_meta, import};
-    enum err err = write_leases(import, &founding);
+    enum err err = write_auth(import);
+    if (err == ERR_OK)
+        err = write_leases(import, &founding);
     if (err == ERR_OK && config->cluster_id != 0)
         err = node_found_members(&founding, config->cluster_id, config->members,
                                  config->member_count);

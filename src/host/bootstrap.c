@@ -13,6 +13,7 @@
 #include "host/bootstrap_int.h"
 #include "host/config_int.h"
 #include "host/dns_srv.h"
+#include "host/peers_tls.h"
 
 const struct bootstrap_world bootstrap__world = {
     .ask_ms = 5000,
@@ -135,31 +136,78 @@ static const char *name_of_record(const struct config *config,
     return arena_printf(arena, "%d", (*number)++);
 }
 
-static enum err look_up(struct bootstrap_run *run, struct config_cluster *out)
+struct records {
+    struct dns_srv_record *at;
+    size_t count;
+};
+
+static enum err ask_dns(struct bootstrap_run *run, const char *service,
+                        struct records *out)
 {
     const struct config *config = run->config;
     const char *suffix = config->discovery_srv_name;
-    struct dns_srv_record *records;
-    size_t count = 0;
-    int number = 0;
     const char *name =
-        arena_printf(run->arena, "_etcd-server%s%s._tcp.%s", *suffix ? "-" : "",
+        arena_printf(run->arena, "_%s%s%s._tcp.%s", service, *suffix ? "-" : "",
                      suffix, config->discovery_srv);
-    enum err err =
-        dns_srv_lookup(name, run->world->dns, run->arena, &records, &count);
-    if (err) {
-        return err;
-    }
-    out->at = arena_alloc(run->arena, (count + 1) * sizeof(*out->at));
-    out->count = count;
-    for (size_t i = 0; i < count; i++) {
-        struct config_peer *peer = &out->at[i];
-        peer->url = config__make_url(run->arena, false, records[i].target,
-                                     records[i].port);
-        peer->name = name_of_record(config, &peer->url, run->arena, &number);
+    *out = (struct records){0};
+    return dns_srv_lookup(name, run->world->dns, run->arena, &out->at,
+                          &out->count);
+}
+
+static void add_records(struct bootstrap_run *run,
+                        const struct records *records, bool is_tls, int *number,
+                        struct config_cluster *out)
+{
+    for (size_t i = 0; i < records->count; i++) {
+        const struct dns_srv_record *record = &records->at[i];
+        struct config_peer *peer = &out->at[out->count++];
+        peer->url =
+            config__make_url(run->arena, is_tls, record->target, record->port);
+        peer->name =
+            name_of_record(run->config, &peer->url, run->arena, number);
         log_info("bootstrap", "found a member in DNS",
                  LOG_STR("name", peer->name), LOG_STR("url", peer->url.text));
     }
+}
+
+/* DNS can be forged: whoever does it has a certificate for a host of his own,
+ * from an authority that all the world trusts. */
+static enum err check_trust(const struct config *config,
+                            const struct records *with_tls)
+{
+    struct peers_tls_files files = peers_tls_files(config);
+    bool is_trusting = files.ca_file[0] == '\0' && !files.skip_verify;
+    return with_tls->count > 0 && is_trusting
+               ? err_set(ERR_INVALID,
+                         "members with TLS (_etcd-server-ssl) need "
+                         "--peer-trusted-ca-file: anybody may own a host that "
+                         "DNS names")
+               : ERR_OK;
+}
+
+/* Members with TLS have a service of their own; either may be missing. */
+static enum err look_up(struct bootstrap_run *run, struct config_cluster *out)
+{
+    struct records with_tls;
+    struct records plain;
+    int number = 0;
+    enum err tls_err = ask_dns(run, "etcd-server-ssl", &with_tls);
+    if (tls_err != ERR_OK && tls_err != ERR_NOT_FOUND) {
+        return tls_err;
+    }
+    enum err err = ask_dns(run, "etcd-server", &plain);
+    if (err != ERR_OK && (err != ERR_NOT_FOUND || tls_err != ERR_OK)) {
+        return err;
+    }
+    err = check_trust(run->config, &with_tls);
+    if (err != ERR_OK) {
+        return err;
+    }
+    size_t count = with_tls.count + plain.count;
+    out->at = arena_alloc(run->arena, (count + 1) * sizeof(*out->at));
+    out->count = 0;
+    add_records(run, &with_tls, true, &number, out);
+    add_records(run, &plain, false, &number, out);
     return ERR_OK;
 }
 
@@ -169,7 +217,7 @@ static enum err find_by_dns(struct bootstrap_run *run,
     int64_t until_ms = http_client_now_ms() + run->world->give_up_ms;
     for (int n = 1;; n++) {
         enum err err = look_up(run, out);
-        if (err == ERR_OK || err == ERR_NOT_FOUND ||
+        if (err == ERR_OK || err == ERR_NOT_FOUND || err == ERR_INVALID ||
             http_client_now_ms() >= until_ms) {
             return err_wrap(err, "--discovery-srv");
         }

@@ -1,11 +1,13 @@
 /* HTTP with patience, and what a cluster says of its members. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "doc/doc.h"
 #include "host/bootstrap_int.h"
 #include "host/config_int.h"
+#include "host/peers_tls.h"
 
 enum { REDIRECTS_MAX = 5, LONG_INTEGER_DIGITS = 19 };
 
@@ -31,12 +33,48 @@ static const char *next_url(struct bootstrap_run *run)
 static enum err open_client(struct bootstrap_run *run)
 {
     const struct config *config = run->config;
-    const struct http_client_options options = {
+    const struct peers_tls_files files = peers_tls_files(config);
+    const struct http_client_options discovery = {
+        .ca_file = config->discovery_ca_file,
+        .cert_file = config->discovery_cert_file,
+        .key_file = config->discovery_key_file,
+        .skip_verify = config->discovery_skip_verify,
         .user_agent = "etched",
-        .proxy = *config->discovery ? config->discovery_proxy : NULL,
+        .proxy = config->discovery_proxy,
         .stop_fd = -1,
     };
-    return run->client ? ERR_OK : http_client_open(&options, &run->client);
+    const struct http_client_options members = {
+        .ca_file = files.ca_file,
+        .cert_file = files.cert_file,
+        .key_file = files.key_file,
+        .crl_file = files.crl_file,
+        .skip_verify = files.skip_verify,
+        .user_agent = "etched",
+        .stop_fd = -1,
+    };
+    if (run->client) {
+        return ERR_OK;
+    }
+    /* The discovery service is somebody else's: it isn't shown what members
+     * show each other. */
+    return http_client_open(*config->discovery ? &discovery : &members,
+                            &run->client);
+}
+
+/* The socket of "unix:///path/members": all but the last part. NULL: another
+ * URL. */
+static const char *socket_of(struct bootstrap_run *run, const char **url)
+{
+    bool is_tls = strncmp(*url, "unixs://", 8) == 0;
+    if (!is_tls && strncmp(*url, "unix://", 7) != 0) {
+        return NULL;
+    }
+    const char *path = *url + (is_tls ? 8 : 7);
+    const char *rest = strrchr(path, '/');
+    CHECK(rest != NULL);
+    *url = arena_printf(run->arena, "%s://localhost%s",
+                        is_tls ? "https" : "http", rest);
+    return arena_printf(run->arena, "%.*s", (int)(rest - path), path);
 }
 
 enum err bootstrap__ask(struct bootstrap_run *run, const char *method,
@@ -58,6 +96,7 @@ enum err bootstrap__ask(struct bootstrap_run *run, const char *method,
         return err;
     }
     for (int i = 0; i <= REDIRECTS_MAX; i++) {
+        request.unix_path = socket_of(run, &url);
         request.url = url;
         err = http_client_do(run->client, &request, &run->response);
         if (err) {
@@ -70,6 +109,11 @@ enum err bootstrap__ask(struct bootstrap_run *run, const char *method,
         const char *next = next_url(run);
         if (!next) {
             return err_set(ERR_INVALID, "%.200s: a redirect to nowhere", url);
+        }
+        if (strncmp(url, "https:", 6) == 0 && strncmp(next, "https:", 6) != 0) {
+            return err_set(ERR_PERMISSION,
+                           "%.200s: a redirect from https to %.200s", url,
+                           next);
         }
         url = next;
     }

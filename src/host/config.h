@@ -55,8 +55,7 @@ struct config_cluster {
 
 enum config_proxy { CONFIG_PROXY_OFF, CONFIG_PROXY_READONLY, CONFIG_PROXY_ON };
 
-/* The TLS files of one side. As long as TLS isn't served, config_load refuses
- * any of them that is set, so that nobody takes plain text for protected. */
+/* The TLS files of one side. */
 struct config_tls {
     const char *cert_file;
     const char *key_file;
@@ -65,8 +64,8 @@ struct config_tls {
     const char *client_cert_file;
     const char *client_key_file;
     const char *crl_file;
-    const char *allowed_cn;
-    const char *allowed_hostname;
+    struct config_list allowed_cn;
+    struct config_list allowed_hostname;
     bool client_cert_auth;
     bool auto_tls;
 };
@@ -97,6 +96,7 @@ struct config {
     int election_timeout_ms;
     struct config_urls listen_client_urls;
     struct config_urls listen_peer_urls;
+    struct config_urls listen_client_http_urls;
     struct config_urls listen_metrics_urls;
     int64_t quota_backend_bytes; /* 0: the default, 2 GiB; negative: none */
     int64_t max_request_bytes;
@@ -151,8 +151,22 @@ struct config {
     /* Security. */
     struct config_tls client_tls;
     struct config_tls peer_tls;
+    int self_signed_years;
+    struct config_list cipher_suites;
+    const char *tls_min_version;
+    const char *tls_max_version;
     struct config_list cors; /* allowed origins; "*" any; empty: none */
     struct config_list host_whitelist;
+    bool has_host_whitelist; /* it was given */
+    const char *auth_token;  /* host/auth_flags.h reads it */
+    int64_t auth_token_ttl_s;
+    int64_t bcrypt_cost;
+    int64_t password_bytes_min;
+    /* What --discovery is asked with; "": none. */
+    const char *discovery_ca_file;
+    const char *discovery_cert_file;
+    const char *discovery_key_file;
+    bool discovery_skip_verify;
 
     /* Logging. */
     enum log_level log_level;
@@ -167,6 +181,18 @@ struct config {
     /* Our own. */
     int64_t max_connections;
     int io_threads; /* 0: choose by the number of processors */
+
+    /* The process. */
+    const char *user; /* "": whoever started it */
+    bool core_dumps;
+    bool has_seccomp;
+    const char *audit_log; /* "": none; "stderr"; or a path */
+
+    /* What one client, an address, may have; 0: no bound. */
+    int64_t limit_connections;
+    int64_t limit_requests_per_second;
+    int64_t limit_bytes_in_flight;
+    int64_t limit_watchers; /* of one connection */
 
     /* Recipes. */
     bool recipes;

@@ -22,7 +22,16 @@ struct side {
     int port; /* when no port is given */
     struct config_urls *listen;
     struct config_urls *advertise;
+    const struct config_tls *tls;
+    const char *cert_flag;
+    const char *key_flag;
+    const char *auto_flag;
 };
+
+static bool has_certificate(const struct config_tls *tls)
+{
+    return tls->auto_tls || tls->cert_file[0] != '\0';
+}
 
 static struct config_urls one_url(struct config *config, struct config_url url)
 {
@@ -30,6 +39,18 @@ static struct config_urls one_url(struct config *config, struct config_url url)
                                .count = 1};
     urls.at[0] = url;
     return urls;
+}
+
+/* 0.4's HOST:PORT says nothing of TLS; as with 0.4, who gives a certificate
+ * has it. */
+static struct config_urls one_address(struct config *config,
+                                      const struct side *side,
+                                      struct config_url url)
+{
+    if (has_certificate(side->tls) && !url.is_unix) {
+        url = config__make_url(&config->arena, true, url.host, url.port);
+    }
+    return one_url(config, url);
 }
 
 static enum err refuse_both(const struct config_loader *loader,
@@ -94,7 +115,7 @@ static enum err resolve_advertise(struct config_loader *loader,
             &config->arena, config__text(loader, side->addr_flag), NULL,
             side->port, &url);
         if (!err) {
-            *side->advertise = one_url(config, url);
+            *side->advertise = one_address(config, side, url);
         }
         return wrap(loader, side->addr_flag, err);
     }
@@ -125,9 +146,12 @@ static enum err resolve_listen(struct config_loader *loader,
         enum err err = config__parse_address(
             &config->arena, config__text(loader, side->addr_flag), NULL,
             side->port, &addr);
-        if (err || !bind_source) {
-            *side->listen = one_url(config, addr);
+        if (err) {
             return wrap(loader, side->addr_flag, err);
+        }
+        if (!bind_source) {
+            *side->listen = one_address(config, side, addr);
+            return ERR_OK;
         }
     }
     struct config_url bind;
@@ -135,7 +159,7 @@ static enum err resolve_listen(struct config_loader *loader,
                                          config__text(loader, side->bind_flag),
                                          "0.0.0.0", addr.port, &bind);
     if (!err) {
-        *side->listen = one_url(config, bind);
+        *side->listen = one_address(config, side, bind);
     }
     return wrap(loader, side->bind_flag, err);
 }
@@ -156,17 +180,16 @@ static const char *listen_origin(const struct config_loader *loader,
 }
 
 static enum err check_listen(const struct config_loader *loader,
-                             const struct side *side)
+                             const struct side *side, const char *origin)
 {
-    const char *origin = listen_origin(loader, side);
-    bool is_addr = origin == side->addr_flag;
+    bool is_addr = side->addr_flag != NULL && origin == side->addr_flag;
     for (size_t i = 0; i < side->listen->count; i++) {
         const struct config_url *url = &side->listen->at[i];
-        if (url->tls) {
-            return config__refuse(loader, origin, ERR_UNSUPPORTED,
-                                  "\"%.120s\": TLS comes with a later "
-                                  "version; use http:// or unix://",
-                                  url->text);
+        if (url->tls && !has_certificate(side->tls)) {
+            return config__refuse(loader, origin, ERR_INVALID,
+                                  "\"%.120s\" needs --%s and --%s, or --%s",
+                                  url->text, side->cert_flag, side->key_flag,
+                                  side->auto_flag);
         }
         if (!url->is_unix && !config__is_ip(url->host) &&
             strcmp(url->host, "localhost") != 0) {
@@ -198,7 +221,7 @@ static enum err resolve_side(struct config_loader *loader,
         err = resolve_listen(loader, side);
     }
     if (!err) {
-        err = check_listen(loader, side);
+        err = check_listen(loader, side, listen_origin(loader, side));
     }
     if (!err) {
         err = resolve_advertise(loader, side);
@@ -207,23 +230,61 @@ static enum err resolve_side(struct config_loader *loader,
     return err;
 }
 
-/* One port can't be for clients and for peers. Port 0 is another each time. */
+/* One port can't be for two things. Port 0 is another each time. */
 static enum err check_apart(const struct config_loader *loader,
-                            const struct side *client, const struct side *peer)
+                            const struct config_urls *client, const char *flag,
+                            const struct config_urls *other, const char *who)
 {
-    for (size_t i = 0; i < client->listen->count; i++) {
-        const struct config_url *a = &client->listen->at[i];
-        for (size_t j = 0; j < peer->listen->count; j++) {
-            const struct config_url *b = &peer->listen->at[j];
-            if (strcmp(a->text, b->text) == 0 && (a->is_unix || a->port != 0)) {
+    for (size_t i = 0; i < client->count; i++) {
+        const struct config_url *a = &client->at[i];
+        for (size_t j = 0; j < other->count; j++) {
+            const struct config_url *b = &other->at[j];
+            bool same = a->is_unix == b->is_unix &&
+                        strcmp(a->host, b->host) == 0 &&
+                        (a->is_unix || (a->port == b->port && a->port != 0));
+            if (same) {
                 return config__refuse(
-                    loader, listen_origin(loader, peer), ERR_INVALID,
-                    "\"%.120s\" is for clients already; peers need another",
-                    b->text);
+                    loader, flag, ERR_INVALID,
+                    "\"%.120s\" is for clients already; %s need another",
+                    b->text, who);
             }
         }
     }
     return ERR_OK;
+}
+
+/* Other ports of the client's side have all that its own has, its TLS too. */
+static enum err check_more(const struct config_loader *loader,
+                           const struct side *client, const char *flag,
+                           struct config_urls *urls, const char *who)
+{
+    struct side side = *client;
+    side.listen = urls;
+    side.addr_flag = NULL;
+    enum err err = check_listen(loader, &side, flag);
+    return err ? err : check_apart(loader, client->listen, flag, urls, who);
+}
+
+static bool any_tls(const struct config_urls *urls)
+{
+    for (size_t i = 0; i < urls->count; i++) {
+        if (urls->at[i].tls) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void warn_unused(struct config_loader *loader, const struct side *side,
+                        bool others_use_it)
+{
+    if (has_certificate(side->tls) && !any_tls(side->listen) &&
+        !others_use_it) {
+        config__warn(loader,
+                     "a certificate is given, but no URL of --%s is https: "
+                     "what is sent there can be read on the way",
+                     side->listen_flag);
+    }
 }
 
 enum err config__resolve_addresses(struct config_loader *loader)
@@ -237,6 +298,10 @@ enum err config__resolve_addresses(struct config_loader *loader)
         .port = 2379,
         .listen = &config->listen_client_urls,
         .advertise = &config->advertise_client_urls,
+        .tls = &config->client_tls,
+        .cert_flag = "cert-file",
+        .key_flag = "key-file",
+        .auto_flag = "auto-tls",
     };
     const struct side peer = {
         .listen_flag = "listen-peer-urls",
@@ -246,13 +311,32 @@ enum err config__resolve_addresses(struct config_loader *loader)
         .port = 2380,
         .listen = &config->listen_peer_urls,
         .advertise = &config->initial_advertise_peer_urls,
+        .tls = &config->peer_tls,
+        .cert_flag = "peer-cert-file",
+        .key_flag = "peer-key-file",
+        .auto_flag = "peer-auto-tls",
     };
     enum err err = resolve_side(loader, &client);
     if (!err) {
         err = resolve_side(loader, &peer);
     }
     if (!err) {
-        err = check_apart(loader, &client, &peer);
+        err = check_apart(loader, client.listen, listen_origin(loader, &peer),
+                          peer.listen, "peers");
+    }
+    if (!err) {
+        err = check_more(loader, &client, "listen-metrics-urls",
+                         &config->listen_metrics_urls, "metrics");
+    }
+    if (!err) {
+        err = check_more(loader, &client, "listen-client-http-urls",
+                         &config->listen_client_http_urls, "others");
+    }
+    if (!err) {
+        warn_unused(loader, &client,
+                    any_tls(&config->listen_metrics_urls) ||
+                        any_tls(&config->listen_client_http_urls));
+        warn_unused(loader, &peer, false);
     }
     return err;
 }

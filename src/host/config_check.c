@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/time_text.h"
+#include "host/auth_flags.h"
 
 static const int64_t hour_ns = 3600LL * 1000 * 1000 * 1000;
 static const int64_t second_ns = 1000LL * 1000 * 1000;
@@ -188,6 +189,19 @@ static enum err check_programs(struct config_loader *loader)
     return ERR_OK;
 }
 
+static enum err check_tokens(struct config_loader *loader)
+{
+    struct config *config = loader->config;
+    struct auth_flags flags;
+    enum err err = auth_flags_parse(&config->arena, config->auth_token,
+                                    config->auth_token_ttl_s, &flags);
+    if (!err) {
+        return ERR_OK;
+    }
+    const char *why = arena_printf(&config->arena, "%s", err_note());
+    return config__refuse(loader, "auth-token", err, "%s", why);
+}
+
 /* ---- the rest ---------------------------------------------------------- */
 
 /* 0 stands for the default in etcd. */
@@ -209,6 +223,10 @@ enum err config__check(struct config_loader *loader)
     fill_zeros(loader->config);
     resolve_log_level(loader);
     resolve_log_outputs(loader);
+    loader->config->has_seccomp =
+        strcmp(config__text(loader, "seccomp"), "on") == 0;
+    loader->config->has_host_whitelist =
+        config__is_given(loader, "host-whitelist");
     loader->config->log_format =
         strcmp(config__text(loader, "log-format"), "json") == 0 ? LOG_JSON
                                                                 : LOG_TEXT;
@@ -227,6 +245,9 @@ enum err config__check(struct config_loader *loader)
     }
     if (!err) {
         err = check_programs(loader);
+    }
+    if (!err) {
+        err = check_tokens(loader);
     }
     return err;
 }

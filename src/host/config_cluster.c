@@ -23,25 +23,6 @@ static enum err wrap(const struct config_loader *loader, const char *flag,
 
 /* ---- --initial-cluster --------------------------------------------------- */
 
-/* Peers talk plain text as yet. This member's own URL may be that of a proxy
- * in front of it that speaks TLS, where it is alone. */
-static enum err refuse_tls(const struct config_loader *loader)
-{
-    const struct config *config = loader->config;
-    const struct config_cluster *cluster = &config->initial_cluster;
-    for (size_t i = 0; i < cluster->count; i++) {
-        if (cluster->at[i].url.tls &&
-            strcmp(cluster->at[i].name, config->name) != 0) {
-            return config__refuse(loader, "initial-cluster", ERR_UNSUPPORTED,
-                                  "\"%.120s\": TLS comes with a later version; "
-                                  "members talk plain text until then, so use "
-                                  "http://",
-                                  cluster->at[i].url.text);
-        }
-    }
-    return ERR_OK;
-}
-
 /* What other members are told isn't given: it is what the list says. */
 static void take_urls(struct config *config)
 {
@@ -74,7 +55,7 @@ static enum err resolve_given_cluster(struct config_loader *loader)
         !config__is_given(loader, "peer-addr")) {
         take_urls(config);
     }
-    return refuse_tls(loader);
+    return ERR_OK;
 }
 
 static enum err resolve_initial_cluster(struct config_loader *loader)
@@ -173,13 +154,11 @@ static enum err resolve_peers(struct config_loader *loader)
         err = add_peers_of_file(loader, peers);
     }
     for (size_t i = 0; i < peers->count && !err; i++) {
-        if (peers->at[i].tls || peers->at[i].is_unix) {
+        if (peers->at[i].is_unix) {
             err = config__refuse(
                 loader,
                 config__is_given(loader, "peers") ? "peers" : "peers-file",
-                ERR_UNSUPPORTED,
-                "\"%.120s\": peers are HOST:PORT, and TLS "
-                "comes with a later version",
+                ERR_UNSUPPORTED, "\"%.120s\": peers are HOST:PORT",
                 peers->at[i].text);
         }
     }

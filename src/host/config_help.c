@@ -143,8 +143,6 @@ void config_help(struct buf *out)
                  "Accepted with a warning; to come with a later version:");
     append_names(out, STATUS_NO_EFFECT,
                  "Accepted with a warning; without effect here:");
-    append_names(out, STATUS_TLS,
-                 "Refused, as TLS comes with a later version:");
 }
 
 void config_version(struct buf *out)
@@ -204,8 +202,6 @@ static const char *status_words(enum config_status status)
         return "later";
     case STATUS_NO_EFFECT:
         return "no effect";
-    case STATUS_TLS:
-        return "refused (TLS)";
     }
     UNREACHABLE();
 }
@@ -286,9 +282,8 @@ static const char preface[] =
     "*yes*: it does what it says. *later*: it is accepted with a warning; "
     "what\n"
     "it is for comes with a later version. *no effect*: it is accepted with a\n"
-    "warning; there is nothing here for it to do. *refused (TLS)*: the server\n"
-    "does not start with it, since serving plain text where TLS is asked for\n"
-    "would be wrong. A value that equals the default makes no warning.\n"
+    "warning; there is nothing here for it to do. A value that equals the\n"
+    "default makes no warning.\n"
     "\n"
     "How a member finds its cluster is told by one of `--initial-cluster`,\n"
     "`--discovery`, `--discovery-srv` and 0.4's `--peers`; `docs/cluster.md`\n"

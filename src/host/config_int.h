@@ -38,7 +38,6 @@ enum config_status {
     STATUS_EFFECTIVE,
     STATUS_LATER,     /* accepted; its feature comes with a later version */
     STATUS_NO_EFFECT, /* accepted; there is nothing here for it to do */
-    STATUS_TLS,       /* refused as long as TLS isn't served */
 };
 
 enum config_group {

@@ -331,12 +331,6 @@ static enum err judge(struct config_loader *loader,
                      "%s: accepted for compatibility; it has no effect here",
                      place);
         break;
-    case STATUS_TLS:
-        return config__refuse(
-            loader, flag->name, ERR_UNSUPPORTED,
-            "TLS comes with a later version; to serve plain text where TLS "
-            "is asked for would be wrong, so leave it out or put a proxy "
-            "that speaks TLS in front");
     }
     return ERR_OK;
 }

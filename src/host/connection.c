@@ -5,10 +5,12 @@
  * Reads and writes are plain system calls on a non-blocking socket: one read
  * into the thread's buffer, parsed in place, and one vectored write of all
  * that waits. What is not taken stays in wire/ until the socket is writable.
+ * With TLS the same goes through it (tls.h).
  */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -37,8 +39,15 @@ struct connection {
     struct http2 *http2;
     char first[IO_PREFACE_BYTES]; /* while they may yet be the preface */
     size_t first_size;
-    bool is_known; /* which HTTP it is */
+    bool is_known;                /* which HTTP it is */
+    bool is_own;                  /* this process is at its other end */
+    struct limits_client *client; /* NULL: it has no limits */
+    size_t held;                  /* bytes that count against them */
     int fd;
+    struct tls *tls;   /* NULL: plain */
+    bool tls_is_dry;   /* what it has is a part of a record */
+    bool turn_is_over; /* of sending: not for want of room */
+    bool is_metrics_port;
     int interest; /* UV_READABLE | UV_WRITABLE, as the loop knows it */
     bool closing;
     struct list link;
@@ -73,6 +82,12 @@ static bool wants_input(const struct connection *connection)
 {
     return connection->http2 != NULL ? http2_wants_input(connection->http2)
                                      : http1_wants_input(connection->http1);
+}
+
+static size_t held(const struct connection *connection)
+{
+    return connection->http2 != NULL ? http2_held(connection->http2)
+                                     : http1_held(connection->http1);
 }
 
 static bool is_finished(const struct connection *connection)
@@ -140,10 +155,22 @@ static void free_http(struct connection *connection)
 static void free_connection(struct connection *connection)
 {
     struct io_thread *io = connection->io;
+    limits_leave(io->config.limits, connection->client, (int64_t)uv_hrtime());
+    if (connection->tls != NULL) {
+        tls_goodbye(connection->tls);
+        tls_free(connection->tls);
+    }
     close(connection->fd);
     mem_free(connection);
     atomic_fetch_sub_explicit(&io->config.shared->stats[API_CONNECTIONS], 1,
                               memory_order_relaxed);
+}
+
+/* What its requests hold counts for its client. */
+static void hold(struct connection *connection, size_t bytes)
+{
+    limits_hold(connection->client, (int64_t)bytes - (int64_t)connection->held);
+    connection->held = bytes;
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -159,6 +186,7 @@ static void close_connection(struct connection *connection)
     connection->closing = true;
     list_remove(&connection->link);
     free_http(connection);
+    hold(connection, 0);
     list_remove(&connection->dirty);
     uv_close((uv_handle_t *)&connection->poll, on_closed);
 }
@@ -177,6 +205,15 @@ static void set_interest(struct connection *connection, int interest)
     CHECK_EQ(failed, 0);
 }
 
+static ssize_t send_pieces(struct connection *connection, struct iovec *pieces,
+                           size_t count)
+{
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
+    return connection->tls != NULL
+               ? tls_send(connection->tls, pieces, count)
+               : sendmsg(connection->fd, &message, MSG_NOSIGNAL);
+}
+
 /* Sends until all is gone (true), the socket takes no more, or its turn is
  * over. */
 static bool send_waiting(struct connection *connection, bool *broken)
@@ -185,6 +222,7 @@ static bool send_waiting(struct connection *connection, bool *broken)
     struct iovec vectors[SLICES_MAX];
     size_t turn_bytes = 0;
     size_t count;
+    connection->turn_is_over = false;
     while ((count = output(connection, slices, SLICES_MAX)) > 0) {
         size_t total = 0;
         for (size_t i = 0; i < count; i++) {
@@ -192,8 +230,7 @@ static bool send_waiting(struct connection *connection, bool *broken)
             vectors[i].iov_len = slices[i].size;
             total += slices[i].size;
         }
-        struct msghdr message = {.msg_iov = vectors, .msg_iovlen = count};
-        ssize_t taken = sendmsg(connection->fd, &message, MSG_NOSIGNAL);
+        ssize_t taken = send_pieces(connection, vectors, count);
         if (taken < 0) {
             *broken = errno != EAGAIN && errno != EINTR;
             return false;
@@ -201,26 +238,46 @@ static bool send_waiting(struct connection *connection, bool *broken)
         sent(connection, (size_t)taken);
         turn_bytes += (size_t)taken;
         if ((size_t)taken < total || turn_bytes >= TURN_BYTES_MAX) {
+            connection->turn_is_over = (size_t)taken == total;
             return false;
         }
     }
     return true;
 }
 
+static void read_rest(struct connection *connection);
+
+/* What TLS waits for before it can go on is not always what we do: to send it
+ * may have to read. */
+static int wanted_events(const struct connection *connection, bool all_sent)
+{
+    int events = wants_input(connection) ? UV_READABLE : 0;
+    if (!all_sent) {
+        bool reads = connection->tls != NULL &&
+                     (tls_wants(connection->tls) & POLLIN) != 0 &&
+                     !connection->turn_is_over;
+        events |= reads ? UV_READABLE : UV_WRITABLE;
+    }
+    return events;
+}
+
 static void flush(struct connection *connection)
 {
     bool broken = false;
+    read_rest(connection);
     if (connection->closing) {
         return;
     }
     list_remove(&connection->dirty);
+    if (connection->client != NULL) {
+        hold(connection, held(connection));
+    }
     bool all_sent = send_waiting(connection, &broken);
     if (broken || (all_sent && is_finished(connection))) {
         close_connection(connection);
         return;
     }
-    set_interest(connection, (wants_input(connection) ? UV_READABLE : 0) |
-                                 (all_sent ? 0 : UV_WRITABLE));
+    set_interest(connection, wanted_events(connection, all_sent));
 }
 
 static void on_output(void *context)
@@ -257,12 +314,21 @@ static size_t peer_text(int fd, char *out, size_t size)
 
 enum { PEER_BYTES_MAX = 96 };
 
+static struct slice certificate_of(const struct connection *connection)
+{
+    return connection->tls != NULL ? tls_peer_name(connection->tls)
+                                   : slice_of(NULL, 0);
+}
+
 static struct http1 *new_http1(struct connection *connection, bool is_peer_port)
 {
     struct io_thread *io = connection->io;
     char peer[PEER_BYTES_MAX];
     struct http1_config config = {
-        .server = is_peer_port ? &io->peer_port : &io->client_port,
+        .server = is_peer_port                  ? &io->peer_port
+                  : connection->is_metrics_port ? &io->metrics_port
+                                                : &io->client_port,
+        .certificate = certificate_of(connection),
         .head_bytes_max = LIMIT_HTTP_HEAD_BYTES_MAX,
         .header_count_max = LIMIT_HTTP_HEADER_COUNT_MAX,
         .body_bytes_max = io->config.body_bytes_max,
@@ -271,6 +337,8 @@ static struct http1 *new_http1(struct connection *connection, bool is_peer_port)
         .body_ms = LIMIT_HTTP_BODY_MS,
         .stall_ms = LIMIT_HTTP_WRITE_STALL_MS,
         .date = &io->date,
+        .is_own = connection->is_own,
+        .is_tls = connection->tls != NULL,
         .on_output = on_output,
         .context = connection,
     };
@@ -283,8 +351,11 @@ static struct http2 *new_http2(struct connection *connection)
     struct io_thread *io = connection->io;
     char peer[PEER_BYTES_MAX];
     struct http2_config config = {
-        .server = &io->client_port,
-        .streaming = io->rpc != NULL ? rpc_streaming(io->rpc) : NULL,
+        .server =
+            connection->is_metrics_port ? &io->metrics_port : &io->client_port,
+        .streaming =
+            connection->is_metrics_port ? NULL : io_thread__streaming(io),
+        .certificate = certificate_of(connection),
         .streams_max = io->config.streams_max,
         .head_bytes_max = LIMIT_HTTP_HEAD_BYTES_MAX,
         .header_count_max = LIMIT_HTTP_HEADER_COUNT_MAX,
@@ -298,6 +369,8 @@ static struct http2 *new_http2(struct connection *connection)
         .keepalive_timeout_ms = io->config.keepalive_timeout_ms,
         .date = &io->date,
         .is_lazy = true,
+        .is_own = connection->is_own,
+        .is_tls = connection->tls != NULL,
         .on_output = on_output,
         .context = connection,
     };
@@ -355,17 +428,46 @@ static void take_input(struct connection *connection, struct slice bytes)
     input(connection, bytes);
 }
 
-static void read_input(struct connection *connection)
+static ssize_t read_some(struct connection *connection)
 {
     struct io_thread *io = connection->io;
-    ssize_t size = recv(connection->fd, io->read_buffer, IO_READ_BYTES, 0);
+    return connection->tls != NULL
+               ? tls_recv(connection->tls, io->read_buffer, IO_READ_BYTES)
+               : recv(connection->fd, io->read_buffer, IO_READ_BYTES, 0);
+}
+
+/* False: there was nothing. */
+static bool read_input(struct connection *connection)
+{
+    struct io_thread *io = connection->io;
+    ssize_t size = read_some(connection);
     if (size > 0) {
         take_input(connection, slice_of(io->read_buffer, (size_t)size));
     } else if (size == 0) {
         take_first(connection);
         input_end(connection);
-    } else if (errno != EAGAIN && errno != EINTR) {
-        close_connection(connection);
+        return false;
+    } else {
+        if (errno != EAGAIN && errno != EINTR) {
+            close_connection(connection);
+        }
+        return false;
+    }
+    return true;
+}
+
+/* What TLS has read beyond what it gave: the socket won't tell of it. */
+static void read_rest(struct connection *connection)
+{
+    if (connection->tls == NULL || connection->tls_is_dry) {
+        return;
+    }
+    while (!connection->closing && tls_has_more(connection->tls) &&
+           wants_input(connection)) {
+        if (!read_input(connection)) {
+            connection->tls_is_dry = true;
+            return;
+        }
     }
 }
 
@@ -377,35 +479,79 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         close_connection(connection);
         return;
     }
-    if ((events & UV_READABLE) != 0) {
-        read_input(connection);
+    if ((events & UV_READABLE) != 0 && wants_input(connection)) {
+        connection->tls_is_dry = false;
+        (void)read_input(connection);
     }
     flush(connection);
 }
 
-void connection__open(struct io_thread *io, int fd, bool is_peer_port)
+/* False: its client has as many as it may have. */
+static bool enter_limits(struct connection *connection)
 {
+    struct limits *limits = connection->io->config.limits;
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof(peer);
+    struct sockaddr *address = (struct sockaddr *)&peer;
+    if (limits == NULL || connection->is_own ||
+        getpeername(connection->fd, address, &size) != 0) {
+        return true;
+    }
+    return limits_enter(limits, address, (int64_t)uv_hrtime(),
+                        &connection->client);
+}
+
+static void open_http(struct connection *connection, bool is_peer_port)
+{
+    if (!is_peer_port && connection->tls != NULL &&
+        slice_eq(tls_alpn(connection->tls), SLICE("h2"))) {
+        connection->http2 = new_http2(connection);
+        connection->is_known = true;
+    } else {
+        connection->http1 = new_http1(connection, is_peer_port);
+        connection->is_known = is_peer_port;
+    }
+}
+
+void connection__open(struct io_thread *io, const struct socket_post *post)
+{
+    int fd = post->fd;
+    bool is_peer_port = post->is_peer_port;
     int on = 1;
     int unsent = UNSENT_BYTES_MAX;
     struct connection *connection = mem_alloc_zero(sizeof(*connection));
     connection->io = io;
     connection->fd = fd;
+    connection->tls = post->tls;
+    connection->is_own = post->is_own;
+    connection->is_metrics_port = post->is_metrics_port;
     /* The first two fail on a Unix socket, which knows neither. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent,
                      sizeof(unsent));
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     list_init(&connection->dirty);
+    if (!is_peer_port && !enter_limits(connection)) {
+        limits_refuse_connection(fd, post->tls);
+        free_connection(connection);
+        return;
+    }
     if (uv_poll_init(&io->loop, &connection->poll, fd) != 0) {
         free_connection(connection); /* the system can watch no more */
         return;
     }
-    connection->http1 = new_http1(connection, is_peer_port);
-    connection->is_known = is_peer_port;
+    open_http(connection, is_peer_port);
     list_push_back(&io->connections, &connection->link);
     set_interest(connection, UV_READABLE);
     if (io->stopping) {
         close_connection(connection);
+    } else if (connection->tls != NULL) {
+        /* The request may have come with the handshake's last bytes. */
+        tls_read_ahead(connection->tls);
+        if (tls_has_more(connection->tls)) {
+            (void)read_input(connection);
+            flush(connection);
+        }
     }
 }
 

@@ -27,6 +27,8 @@ struct http_client {
     char *ca_file;
     char *cert_file;
     char *key_file;
+    char *crl_file;
+    bool skip_verify;
     char *username;
     char *password;
     char *user_agent;
@@ -158,6 +160,8 @@ static enum err check_files(const struct http_client *client)
         err = check_readable(client->key_file);
     if (err == ERR_OK)
         err = check_readable(client->ca_file);
+    if (err == ERR_OK)
+        err = check_readable(client->crl_file);
     return err;
 }
 
@@ -174,6 +178,8 @@ enum err http_client_open(const struct http_client_options *options,
     client->ca_file = copy_or_null(options->ca_file);
     client->cert_file = copy_or_null(options->cert_file);
     client->key_file = copy_or_null(options->key_file);
+    client->crl_file = copy_or_null(options->crl_file);
+    client->skip_verify = options->skip_verify;
     client->username = copy_or_null(options->username);
     if (client->username)
         client->password =
@@ -205,6 +211,7 @@ void http_client_close(struct http_client *client)
     mem_free(client->ca_file);
     mem_free(client->cert_file);
     mem_free(client->key_file);
+    mem_free(client->crl_file);
     mem_free(client->username);
     if (client->password)
         explicit_bzero(client->password, strlen(client->password));
@@ -346,8 +353,18 @@ static void set_security(const struct http_client *client)
 {
     CURL *easy = client->easy;
 
-    if (client->ca_file)
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+    if (client->ca_file) {
         curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca_file);
+        /* Theirs and nobody else's: not the system's folder too. */
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    }
+    if (client->crl_file)
+        curl_easy_setopt(easy, CURLOPT_CRLFILE, client->crl_file);
+    if (client->skip_verify) {
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
     if (client->cert_file) {
         curl_easy_setopt(easy, CURLOPT_SSLCERT, client->cert_file);
         curl_easy_setopt(easy, CURLOPT_SSLKEY, client->key_file);
@@ -401,6 +418,10 @@ static void set_up(struct transfer *transfer)
     set_security(client);
     set_headers(transfer);
     set_proxy(easy, client->proxy, request->url);
+    if (request->unix_path) {
+        curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_path);
+        curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+    }
 }
 
 /* How long poll may sleep: to the nearer of the two deadlines. */

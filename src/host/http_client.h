@@ -31,6 +31,9 @@ struct http_client_options {
     const char *ca_file;   /* NULL: the system's */
     const char *cert_file; /* NULL: none; else key_file too */
     const char *key_file;
+    const char *crl_file; /* NULL: none */
+    /* Servers are taken unseen: whoever sets it says so aloud. */
+    bool skip_verify;
     const char *username; /* NULL: none; sent as basic authentication */
     const char *password;
     const char *user_agent;
@@ -60,6 +63,7 @@ typedef bool (*http_client_on_body)(void *context, struct slice piece);
 struct http_client_request {
     const char *method;
     const char *url;
+    const char *unix_path; /* NULL: none; a socket in place of the URL's host */
     const char *const *headers; /* "Name: value" each */
     size_t header_count;
     struct slice body;

@@ -25,8 +25,10 @@ struct io_thread {
     struct api *api; /* NULL: see io_config.rpc_shared */
     struct rpc *rpc;
     struct recipes_gate *gate;
+    struct http2_streaming limited; /* the rpc's, with limits before it */
     struct http_server client_port;
     struct http_server peer_port;
+    struct http_server metrics_port;
     pthread_t thread;
     uv_loop_t loop;
     uv_async_t wake;
@@ -53,7 +55,8 @@ struct io_thread {
     struct queue answers;     /* the api's */
     struct queue rpc_answers; /* the rpc's */
     struct queue worked;      /* the rpc's work */
-    struct queue posts;       /* sockets, commits */
+    struct queue api_worked;
+    struct queue posts; /* sockets, commits */
     _Atomic bool posted;
     bool api_watching;
     bool rpc_watching;
@@ -63,8 +66,20 @@ struct io_thread {
 
 struct connection;
 
+/* A socket as it comes to its thread. */
+struct socket_post {
+    int fd;
+    struct tls *tls; /* NULL: plain */
+    bool is_peer_port;
+    bool is_metrics_port;
+    bool is_own;
+};
+
+/* io_thread.c: who takes streams. NULL: nobody. */
+struct http2_streaming *io_thread__streaming(struct io_thread *io);
+
 /* connection.c: takes the socket. */
-void connection__open(struct io_thread *io, int fd, bool is_peer_port);
+void connection__open(struct io_thread *io, const struct socket_post *post);
 /* Sends what waits; may close (and free) the connection. */
 void connection__flush_dirty(struct io_thread *io);
 /* Closes those whose time is up. */

@@ -15,9 +15,8 @@ enum post_kind { POST_SOCKET, POST_COMMITS, POST_JUMP };
 struct post {
     struct queue_link link;
     enum post_kind kind;
-    int fd;
-    bool is_peer_port;
-    revision newest; /* POST_JUMP */
+    struct socket_post socket; /* POST_SOCKET */
+    revision newest;           /* POST_JUMP */
     size_t count;
     struct mvcc_commit *commits[];
 };
@@ -48,8 +47,7 @@ static struct post *new_post(enum post_kind kind, size_t count)
     struct post *post =
         mem_alloc(sizeof(*post) + count * sizeof(post->commits[0]));
     post->kind = kind;
-    post->fd = -1;
-    post->is_peer_port = false;
+    post->socket = (struct socket_post){.fd = -1};
     post->newest = 0;
     post->count = count;
     return post;
@@ -75,14 +73,36 @@ void io_thread_post_jump(struct io_thread *io, revision newest)
     push(io, &io->posts, &post->link);
 }
 
-void io_thread_adopt(struct io_thread *io, int fd, bool is_peer_port)
+static void adopt(struct io_thread *io, struct socket_post socket)
 {
     struct post *post = new_post(POST_SOCKET, 0);
-    CHECK(fd >= 0);
-    post->fd = fd;
-    post->is_peer_port = is_peer_port;
+    CHECK(socket.fd >= 0);
+    post->socket = socket;
     push(io, &io->posts, &post->link);
     io_thread_wake(io);
+}
+
+void io_thread_adopt(struct io_thread *io, int fd, bool is_peer_port)
+{
+    adopt(io, (struct socket_post){.fd = fd, .is_peer_port = is_peer_port});
+}
+
+void io_thread_adopt_tls(struct io_thread *io, int fd, struct tls *tls,
+                         bool is_peer_port)
+{
+    adopt(io, (struct socket_post){
+                  .fd = fd, .tls = tls, .is_peer_port = is_peer_port});
+}
+
+void io_thread_adopt_metrics(struct io_thread *io, int fd, struct tls *tls)
+{
+    adopt(io,
+          (struct socket_post){.fd = fd, .tls = tls, .is_metrics_port = true});
+}
+
+void io_thread_adopt_own(struct io_thread *io, int fd)
+{
+    adopt(io, (struct socket_post){.fd = fd, .is_own = true});
 }
 
 void io_thread_wake(struct io_thread *io)
@@ -127,6 +147,12 @@ static void take_answers(struct io_thread *io)
         rpc_worked(io->rpc, CONTAINER_OF(link, struct work, link));
         link = next;
     }
+    link = queue_take_all(&io->api_worked);
+    while (link != NULL) {
+        struct queue_link *next = link->next;
+        api_worked(io->api, CONTAINER_OF(link, struct work, link));
+        link = next;
+    }
     recipes_gate_take(io->gate);
 }
 
@@ -134,7 +160,7 @@ static void take_post(struct io_thread *io, struct post *post)
 {
     switch (post->kind) {
     case POST_SOCKET:
-        connection__open(io, post->fd, post->is_peer_port);
+        connection__open(io, &post->socket);
         break;
     case POST_COMMITS:
         api_commits(io->api, post->commits, post->count);
@@ -333,12 +359,34 @@ static void *run(void *context)
 
 /* ---- starting and stopping: the main thread ------------------------------ */
 
+/* By a name that isn't this server's, or more than a client may ask for. */
+static bool is_refused(struct io_thread *io, struct http_exchange *exchange)
+{
+    return harden_hosts_refuse(io->config.hosts, exchange) ||
+           (io->config.limits != NULL &&
+            limits_refuse_request(io->config.limits, exchange,
+                                  (int64_t)uv_hrtime()));
+}
+
+static void on_recipes(void *context, struct http_exchange *exchange,
+                       struct slice user)
+{
+    struct io_thread *io = context;
+    recipes_gate_request(io->gate, exchange, user);
+}
+
 static void on_client_request(struct http_server *server,
                               struct http_exchange *exchange)
 {
     struct io_thread *io = CONTAINER_OF(server, struct io_thread, client_port);
-    if (recipes_gate_is_path(exchange->request.path)) {
-        recipes_gate_request(io->gate, exchange);
+    if (is_refused(io, exchange)) {
+        return;
+    }
+    bool is_recipes = recipes_gate_is_path(exchange->request.path);
+    if (is_recipes && io->api != NULL) {
+        api_recipes(io->api, exchange); /* which finds out who asks */
+    } else if (is_recipes) {
+        recipes_gate_request(io->gate, exchange, SLICE(""));
     } else if (io->api == NULL) {
         io->config.on_request(io->config.context, exchange);
     } else if (io->config.has_gateway &&
@@ -352,8 +400,70 @@ static void on_client_request(struct http_server *server,
 static void on_peer_request(struct http_server *server,
                             struct http_exchange *exchange)
 {
-    api_peer_request(CONTAINER_OF(server, struct io_thread, peer_port)->api,
-                     exchange);
+    struct io_thread *io = CONTAINER_OF(server, struct io_thread, peer_port);
+    if (!harden_hosts_refuse(io->config.hosts, exchange)) {
+        api_peer_request(io->api, exchange);
+    }
+}
+
+/* What tells how the server is, and nothing of what it holds. */
+static bool is_of_metrics(struct slice path)
+{
+    return slice_eq(path, SLICE("/metrics")) ||
+           slice_eq(path, SLICE("/health")) ||
+           slice_eq(path, SLICE("/version")) ||
+           slice_has_prefix(path, SLICE("/livez")) ||
+           slice_has_prefix(path, SLICE("/readyz"));
+}
+
+static void on_metrics_request(struct http_server *server,
+                               struct http_exchange *exchange)
+{
+    struct io_thread *io = CONTAINER_OF(server, struct io_thread, metrics_port);
+    if (is_of_metrics(exchange->request.path)) {
+        on_client_request(&io->client_port, exchange);
+    } else {
+        const struct http_header type = {SLICE("Content-Type"),
+                                         SLICE("application/json")};
+        http_respond(exchange, 404, &type, 1,
+                     SLICE("{\"message\":\"this port is for /metrics, "
+                           "/health, /livez, /readyz and /version\"}\n"));
+    }
+}
+
+/* Streams that gRPC begins, with limits: the rest is the rpc's. */
+static bool on_limited_head(struct http2_streaming *streaming,
+                            struct http_exchange *exchange)
+{
+    struct io_thread *io = CONTAINER_OF(streaming, struct io_thread, limited);
+    struct http2_streaming *rpc = rpc_streaming(io->rpc);
+    return limits_refuse_call(io->config.limits, exchange,
+                              (int64_t)uv_hrtime()) ||
+           rpc->on_head(rpc, exchange);
+}
+
+static void on_limited_data(struct http2_streaming *streaming,
+                            struct http_exchange *exchange, struct slice piece)
+{
+    struct io_thread *io = CONTAINER_OF(streaming, struct io_thread, limited);
+    struct http2_streaming *rpc = rpc_streaming(io->rpc);
+    rpc->on_data(rpc, exchange, piece);
+}
+
+static void on_limited_end(struct http2_streaming *streaming,
+                           struct http_exchange *exchange)
+{
+    struct io_thread *io = CONTAINER_OF(streaming, struct io_thread, limited);
+    struct http2_streaming *rpc = rpc_streaming(io->rpc);
+    rpc->on_end(rpc, exchange);
+}
+
+struct http2_streaming *io_thread__streaming(struct io_thread *io)
+{
+    if (io->rpc == NULL) {
+        return NULL;
+    }
+    return io->config.limits != NULL ? &io->limited : rpc_streaming(io->rpc);
 }
 
 static void on_answer(void *context, struct queue_link *answer)
@@ -372,6 +482,13 @@ static void on_worked(void *context, struct work *work)
 {
     struct io_thread *io = context;
     push(io, &io->worked, &work->link);
+    io_thread_wake(io);
+}
+
+static void on_api_worked(void *context, struct work *work)
+{
+    struct io_thread *io = context;
+    push(io, &io->api_worked, &work->link);
     io_thread_wake(io);
 }
 
@@ -442,6 +559,8 @@ static enum err start_services(struct io_thread *io)
         .seed = io->config.seed,
         .on_answer = on_answer,
         .on_watching = on_watching,
+        .on_recipes = on_recipes,
+        .on_worked = on_api_worked,
         .context = io,
     };
     struct rpc_config rpc = {
@@ -489,13 +608,20 @@ enum err io_thread_start(const struct io_config *config, struct io_thread **out)
         goto err_after_loop;
     }
     open_gate(io);
+    io->limited = (struct http2_streaming){
+        .on_head = on_limited_head,
+        .on_data = on_limited_data,
+        .on_end = on_limited_end,
+    };
     io->client_port.on_request = on_client_request;
     io->peer_port.on_request = on_peer_request;
+    io->metrics_port.on_request = on_metrics_request;
     list_init(&io->connections);
     list_init(&io->dirty);
     queue_init(&io->answers, SIZE_MAX);
     queue_init(&io->rpc_answers, SIZE_MAX);
     queue_init(&io->worked, SIZE_MAX);
+    queue_init(&io->api_worked, SIZE_MAX);
     queue_init(&io->posts, SIZE_MAX);
     set_date(io);
     int failed = pthread_create(&io->thread, NULL, run, io);

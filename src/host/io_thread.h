@@ -12,7 +12,10 @@
 
 #include "api/api.h"
 #include "base/queue.h"
+#include "host/harden_hosts.h"
+#include "host/limits.h"
 #include "host/recipes_gate.h"
+#include "host/tls.h"
 #include "rpc/rpc.h"
 #include "wire/http1.h"
 #include "wire/http2.h"
@@ -28,7 +31,9 @@ struct io_config {
     void (*on_request)(void *context, struct http_exchange *exchange);
     struct recipes *recipes; /* NULL: none here, and why */
     const char *recipes_why_not;
-    bool has_gateway; /* v3 as JSON */
+    bool has_gateway;                 /* v3 as JSON */
+    const struct harden_hosts *hosts; /* NULL: by any name */
+    struct limits *limits;            /* NULL: none */
     uint64_t seed;
     size_t body_bytes_max;
     /* As http2_config's. */
@@ -66,6 +71,13 @@ bool io_thread_defer_submitted(void);
 
 /* A connected socket, which is the thread's from now on. */
 void io_thread_adopt(struct io_thread *io, int fd, bool is_peer_port);
+/* The same with TLS, whose handshake is done; it passes too. */
+void io_thread_adopt_tls(struct io_thread *io, int fd, struct tls *tls,
+                         bool is_peer_port);
+/* One of a port for metrics alone. */
+void io_thread_adopt_metrics(struct io_thread *io, int fd, struct tls *tls);
+/* The other end of a connection that this process made to itself. */
+void io_thread_adopt_own(struct io_thread *io, int fd);
 /* What the node decided of a write, a read or a change. Seen after the next
  * io_thread_wake. */
 void io_thread_post_answer(struct io_thread *io, struct queue_link *answer);

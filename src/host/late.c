@@ -10,11 +10,14 @@
 #define LATE_OWN
 #include "host/late_crypto.h"
 #include "host/late_curl.h"
+#include "host/late_ssl.h"
 #include "host/late_xml.h"
 
 struct late_curl late_curl;
 struct late_crypto late_crypto;
 struct late_xml late_xml;
+struct late_ssl late_ssl;
+struct late_x509 late_x509;
 
 /* Names of functions, and the table of as many pointers that they go to. */
 struct table {
@@ -28,6 +31,8 @@ struct table {
 static const char *const curl_names[] = {LATE_CURL_TABLE(X)};
 static const char *const crypto_names[] = {LATE_CRYPTO_TABLE(X)};
 static const char *const xml_names[] = {LATE_XML_TABLE(X)};
+static const char *const ssl_names[] = {LATE_SSL_TABLE(X)};
+static const char *const x509_names[] = {LATE_X509_TABLE(X)};
 #undef X
 
 #define COUNT(names) (sizeof(names) / sizeof((names)[0]))
@@ -36,6 +41,8 @@ static const struct table tables[LATE_COUNT] = {
     [LATE_CRYPTO] = {"libcrypto.so.3", &late_crypto, crypto_names,
                      COUNT(crypto_names)},
     [LATE_XML] = {"libxml2.so.2", &late_xml, xml_names, COUNT(xml_names)},
+    [LATE_SSL] = {"libssl.so.3", &late_ssl, ssl_names, COUNT(ssl_names)},
+    [LATE_X509] = {"libcrypto.so.3", &late_x509, x509_names, COUNT(x509_names)},
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;

@@ -14,7 +14,14 @@
 
 #include "base/err.h"
 
-enum late { LATE_CURL, LATE_CRYPTO, LATE_XML, LATE_COUNT };
+enum late {
+    LATE_CURL,
+    LATE_CRYPTO,
+    LATE_XML,
+    LATE_SSL,
+    LATE_X509, /* of libcrypto, what goes with libssl */
+    LATE_COUNT
+};
 
 /* Loads a library and all its functions, once.
  * Errors: ERR_UNSUPPORTED: it isn't installed, or another version; the note

@@ -10,6 +10,9 @@
  * long. A member has one connection; a new one takes the place of the old,
  * which may hang half open behind a broken network.
  *
+ * One with TLS has done its handshake before it comes here (tls_gate.h), and
+ * said by ALPN what it is; SNIFF is passed over.
+ *
  * A socket leaves the loop before it is handed to somebody else, so that is
  * done when its handle has been closed.
  */
@@ -23,6 +26,11 @@
 #include "base/log.h"
 #include "host/peers_int.h"
 
+enum {
+    TLS_HANDSHAKE = 0x16, /* the first byte of a record, then 3 (RFC 8446) */
+    TLS_MAJOR = 3,
+};
+
 enum phase { SNIFF, GREETING, MESSAGES };
 
 enum then { CLOSE, HAND_TO_HTTP, HAND_TO_SNAPSHOT };
@@ -34,7 +42,9 @@ struct peer_in {
     enum phase phase;
     enum then then;
     bool closing;
+    bool has_more; /* a round ended before the bytes did */
     int fd;
+    struct tls *tls; /* NULL: plain */
     int64_t deadline_ms;
     int64_t again_ms; /* a look at the first bytes; INT64_MAX: when polled */
     size_t preface_left;
@@ -51,11 +61,11 @@ static void hand_on(struct peer_in *in)
 {
     struct peers *peers = in->peers;
     if (in->then == CLOSE || atomic_load(&peers->stopping)) {
-        close(in->fd);
+        peer_socket__close(in->fd, in->tls);
     } else if (in->then == HAND_TO_HTTP) {
-        peers->config.on_http(peers->config.context, in->fd);
+        peers->config.on_http(peers->config.context, in->fd, in->tls);
     } else {
-        peer_snapshot__receive(peers, in->fd, in->from, in->snapshot);
+        peer_snapshot__receive(peers, in->fd, in->tls, in->from, in->snapshot);
     }
 }
 
@@ -147,25 +157,36 @@ static bool take_frames(struct peer_in *in, struct slice input)
     return true;
 }
 
+/* Into `room` bytes first, if any, then into the common buffer. With TLS it is
+ * a record, and into one of them. */
+static ssize_t read_pieces(const struct peer_in *in, char *first, size_t room)
+{
+    char *buffer = in->peers->buffer;
+    struct iovec vectors[2] = {
+        {.iov_base = first, .iov_len = room},
+        {.iov_base = buffer, .iov_len = PEERS_READ_BYTES}};
+    if (in->tls != NULL) {
+        return tls_recv(in->tls, room > 0 ? first : buffer,
+                        room > 0 ? room : PEERS_READ_BYTES);
+    }
+    return room > 0 ? readv(in->fd, vectors, 2)
+                    : recv(in->fd, buffer, PEERS_READ_BYTES, 0);
+}
+
 /* The rest of a large frame goes straight to its place; what comes behind it
  * is cut out of the common buffer. True: there may be more. */
 static bool read_messages(struct peer_in *in)
 {
     struct peers *peers = in->peers;
-    struct iovec vectors[2];
     size_t room;
     CHECK(in->member->in == in);
-    vectors[0].iov_base = peer_cutter_room(&in->cutter, &room);
-    vectors[0].iov_len = room;
-    vectors[1] =
-        (struct iovec){.iov_base = peers->buffer, .iov_len = PEERS_READ_BYTES};
-    ssize_t got = room > 0 ? readv(in->fd, vectors, 2)
-                           : recv(in->fd, peers->buffer, PEERS_READ_BYTES, 0);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+    char *first = peer_cutter_room(&in->cutter, &room);
+    ssize_t got = read_pieces(in, first, room);
+    if (peer_socket__is_passing(got)) {
         return false;
     }
     if (got <= 0) {
-        lose(in, got == 0 ? "closed by the other side" : strerror(errno));
+        lose(in, peer_socket__why(got));
         return false;
     }
     size_t size = (size_t)got;
@@ -176,7 +197,34 @@ static bool read_messages(struct peer_in *in)
         peer_cutter_filled(&in->cutter, direct);
     }
     return take_frames(in, slice_of(peers->buffer, size - direct)) &&
-           size == room + PEERS_READ_BYTES;
+           (in->tls != NULL ? tls_has_more(in->tls)
+                            : size == room + PEERS_READ_BYTES);
+}
+
+/* A member that sends without end leaves the others their turn. What TLS holds
+ * decrypted isn't polled for, so there a round that ends early goes on. */
+static void read_round(struct peer_in *in)
+{
+    int most = in->tls != NULL ? PEERS_TLS_READS_A_ROUND : PEERS_READS_A_ROUND;
+    int round = 0;
+    bool more = true;
+    while (more && round < most) {
+        more = read_messages(in);
+        round++;
+    }
+    if (more && in->tls != NULL) {
+        in->has_more = true;
+        peers__look_at(in->peers, peers__now_ms(in->peers));
+    }
+}
+
+void peer_in__go_on(struct peer_member *member)
+{
+    struct peer_in *in = member->in;
+    if (in != NULL && in->has_more) {
+        in->has_more = false;
+        read_round(in);
+    }
 }
 
 /* ---- greeting ------------------------------------------------------------ */
@@ -224,8 +272,7 @@ static bool answer(struct peer_in *in, enum peer_verdict verdict,
     struct peer_answer to_say = {.verdict = verdict, .text = why};
     struct buf out = {0};
     peer_answer_encode(&to_say, &out);
-    ssize_t sent = send(in->fd, out.at, out.size, MSG_NOSIGNAL);
-    bool whole = sent == (ssize_t)out.size;
+    bool whole = peer_socket__send_whole(in->fd, in->tls, buf_slice(&out));
     buf_deinit(&out);
     return whole && verdict == PEER_OK;
 }
@@ -307,20 +354,26 @@ static void be_greeted(struct peer_in *in, struct refbuf *frame)
     buf_deinit(&why);
 }
 
-/* Who greets waits for the answer: nothing may follow. */
-static void read_greeting(struct peer_in *in)
+/* Who greets waits for the answer: nothing may follow. True: there may be
+ * more of it. */
+static bool read_greeting(struct peer_in *in)
 {
     char bytes[4096];
-    ssize_t size = recv(in->fd, bytes, sizeof(bytes), 0);
-    if (size < 0 && (errno == EAGAIN || errno == EINTR)) {
-        return;
+    ssize_t size = peer_socket__recv(in->fd, in->tls, bytes, sizeof(bytes));
+    if (peer_socket__is_passing(size)) {
+        return false;
     }
     if (size <= 0) {
         lose(in, size == 0 ? "it ended" : strerror(errno));
-        return;
+        return false;
     }
     size_t skip =
         (size_t)size < in->preface_left ? (size_t)size : in->preface_left;
+    if (memcmp(bytes, PEER_PREFACE + PEER_PREFACE_BYTES - in->preface_left,
+               skip) != 0) {
+        lose(in, "it doesn't begin as a member");
+        return false;
+    }
     struct slice input = slice_of(bytes + skip, (size_t)size - skip);
     struct refbuf *frame = NULL;
     in->preface_left -= skip;
@@ -332,6 +385,16 @@ static void read_greeting(struct peer_in *in)
     } else if (frame != NULL) {
         be_greeted(in, frame);
     }
+    return !in->closing && in->phase == GREETING;
+}
+
+/* Until there is nothing: what TLS holds already isn't polled for. */
+static void read_whole_greeting(struct peer_in *in)
+{
+    bool more;
+    do {
+        more = read_greeting(in);
+    } while (more);
 }
 
 /* ---- who is there -------------------------------------------------------- */
@@ -353,6 +416,24 @@ static void look_again_soon(struct peer_in *in)
     peers__look_at(in->peers, in->again_ms);
 }
 
+/* Once a minute is enough to be seen. */
+static void warn_of_tls(struct peers *peers)
+{
+    int64_t now_ms = peers__now_ms(peers);
+    if (peers->tls_told_ms != 0 &&
+        now_ms < peers->tls_told_ms + PEERS_WARN_AGAIN_MS) {
+        return;
+    }
+    peers->tls_told_ms = now_ms;
+    log_warn("peers", "somebody speaks TLS to the peer port, which is plain: "
+                      "--listen-peer-urls has http");
+}
+
+static bool is_tls(const char *bytes, ssize_t size)
+{
+    return size >= 2 && bytes[0] == TLS_HANDSHAKE && bytes[1] == TLS_MAJOR;
+}
+
 static void sniff(struct peer_in *in)
 {
     char bytes[PEER_PREFACE_BYTES];
@@ -364,12 +445,17 @@ static void sniff(struct peer_in *in)
         lose(in, size == 0 ? "it ended" : strerror(errno));
         return;
     }
+    if (is_tls(bytes, size)) {
+        warn_of_tls(in->peers);
+        end(in, CLOSE);
+        return;
+    }
     switch (peer_first(slice_of(bytes, (size_t)size))) {
     case PEER_FIRST_MEMBER:
         peers__setup_socket(in->peers, in->fd);
         in->phase = GREETING;
         in->preface_left = PEER_PREFACE_BYTES;
-        read_greeting(in);
+        read_whole_greeting(in);
         break;
     case PEER_FIRST_HTTP:
         end(in, HAND_TO_HTTP);
@@ -398,25 +484,46 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     } else if (in->phase == SNIFF) {
         sniff(in);
     } else if (in->phase == GREETING) {
-        read_greeting(in);
+        read_whole_greeting(in);
     } else {
-        int round = 0;
-        while (round < PEERS_READS_A_ROUND && read_messages(in)) {
-            round++;
-        }
+        read_round(in);
     }
 }
 
-void peer_in__open(struct peers *peers, int fd)
+/* True: it has TLS and isn't a member's, so it is gone from here. */
+static bool was_handed_on(struct peers *peers, int fd, struct tls *tls)
 {
+    if (tls == NULL || slice_eq(tls_alpn(tls), SLICE(PEERS_ALPN))) {
+        return false;
+    }
+    if (atomic_load(&peers->stopping)) {
+        peer_socket__close(fd, tls);
+    } else {
+        peers->config.on_http(peers->config.context, fd, tls);
+    }
+    return true;
+}
+
+void peer_in__open(struct peers *peers, int fd, struct tls *tls)
+{
+    if (was_handed_on(peers, fd, tls)) {
+        return;
+    }
     struct peer_in *in = mem_alloc_zero(sizeof(*in));
     in->peers = peers;
     in->fd = fd;
+    in->tls = tls;
+    if (tls != NULL) {
+        tls_read_ahead(tls);
+        peers__setup_socket(peers, fd);
+        in->phase = GREETING;
+        in->preface_left = PEER_PREFACE_BYTES;
+    }
     in->cutter.bytes_max = PEER_TALK_BYTES_MAX;
     in->deadline_ms = peers__now_ms(peers) + PEERS_STRANGER_MS;
     in->again_ms = INT64_MAX;
     if (uv_poll_init(&peers->loop, &in->poll, fd) != 0) {
-        close(fd); /* the system can watch no more */
+        peer_socket__close(fd, tls); /* the system can watch no more */
         mem_free(in);
         return;
     }
@@ -430,6 +537,9 @@ void peer_in__open(struct peers *peers, int fd)
     CHECK_LE(peers->stranger_count, peers->strangers_max);
     watch(in, true);
     peers__look_at(peers, in->deadline_ms);
+    if (tls != NULL) {
+        read_whole_greeting(in); /* it may have come with the handshake */
+    }
 }
 
 int64_t peer_in__look_at_strangers(struct peers *peers, int64_t now_ms)

@@ -4,15 +4,19 @@
  *   IDLE ----------------------> (resolving) ----------> CONNECTING
  *    ^  pause, with growing time                             | connected
  *    |                                                       v
+ *    |                                            HANDSHAKE, where it is https
+ *    |                                                       |
  *    '<--- every URL and address failed ------------<---- GREETING
  *    |                                                       | answered: ok
  *    '<--- its end: the node is told at once --------<---   UP
  *
  * The URLs are tried in turn, and of each all its addresses; only when all
  * have failed comes a pause. Everything here is on the peers thread; the
- * writer sees `fd` alone, under the member's mutex.
+ * writer sees the member's `fd` and `tls` alone, under its mutex. Of a
+ * connection that is up and has TLS this thread reads under the mutex too.
  */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,15 +25,19 @@
 #include "base/version.h"
 #include "host/peers_int.h"
 
-enum { TALK_READ_BYTES = 4096 };
+enum {
+    TALK_READ_BYTES = 4096,
+    TLS_ALERT = 0x15, /* the first byte of a record (RFC 8446, section 5.1) */
+};
 
-enum phase { CONNECTING, GREETING, UP };
+enum phase { CONNECTING, HANDSHAKE, GREETING, UP };
 
 struct peer_link {
     uv_poll_t poll;             /* first: libuv hands it back */
     struct peer_member *member; /* NULL: ended */
     enum phase phase;
     int fd;
+    struct tls *tls; /* NULL: plain */
     int interest;
     int64_t deadline_ms; /* of the phase */
     struct peer_address address;
@@ -51,7 +59,7 @@ static int64_t now_of(const struct peer_member *member)
 static void on_closed(uv_handle_t *handle)
 {
     struct peer_link *link = (struct peer_link *)(void *)handle;
-    close(link->fd);
+    peer_socket__close(link->fd, link->tls);
     peer_cutter_deinit(&link->cutter);
     mem_free(link);
 }
@@ -63,6 +71,7 @@ static size_t end_link(struct peer_member *member)
     struct peer_link *link = member->link;
     pthread_mutex_lock(&member->mutex);
     member->fd = -1;
+    member->tls = NULL;
     member->waiting = false;
     member->broken = false;
     size_t lost = link != NULL && link->phase == UP
@@ -181,8 +190,12 @@ static bool connect_to(struct peer_member *member,
     link->address = *address;
     link->cutter.bytes_max = PEER_TALK_BYTES_MAX;
     link->deadline_ms = now_of(member) + PEERS_CONNECT_MS;
+    if (member->addresses.tls) {
+        link->tls = tls_new(peers->config.tls, fd, member->addresses.host);
+        CHECK(link->tls != NULL);
+    }
     if (uv_poll_init(&peers->loop, &link->poll, fd) != 0) {
-        close(fd);
+        peer_socket__close(fd, link->tls);
         mem_free(link);
         return false;
     }
@@ -325,16 +338,11 @@ static void greet(struct peer_link *link)
 {
     struct peer_member *member = link->member;
     struct buf greeting = {0};
-    int number = socket_error(link->fd);
-    if (number != 0) {
-        fail(link, strerror(number));
-        return;
-    }
     peer_link__greeting(member->peers, id_of(member), PEER_MESSAGES,
                         slice_of(NULL, 0), &greeting);
-    /* A new connection's buffer takes it whole. */
-    ssize_t sent = send(link->fd, greeting.at, greeting.size, MSG_NOSIGNAL);
-    bool whole = sent == (ssize_t)greeting.size;
+    /* A new connection's buffer takes it. */
+    bool whole =
+        peer_socket__send_whole(link->fd, link->tls, buf_slice(&greeting));
     buf_deinit(&greeting);
     if (!whole) {
         fail(link, "the greeting can't be sent");
@@ -346,6 +354,51 @@ static void greet(struct peer_link *link)
     peers__look_at(member->peers, link->deadline_ms);
 }
 
+/* An operator must see the reason: it doesn't pass by itself. */
+static void fail_handshake(struct peer_link *link, const char *why)
+{
+    struct buf text = {0};
+    char address[128];
+    peer_resolve__text(&link->address, address, sizeof(address));
+    buf_printf(&text, "TLS with %s: %s", address, why);
+    buf_append_char(&text, '\0');
+    warn(link->member, "no TLS with a member; trying again and again", text.at);
+    link->member->pause_ms = PEERS_PAUSE_MAX_MS;
+    fail(link, text.at);
+    buf_deinit(&text);
+}
+
+/* A step of it: the rest when the socket can be read or written. */
+static void shake_hands(struct peer_link *link)
+{
+    enum err err = tls_handshake(link->tls);
+    if (err == ERR_BUSY) {
+        set_interest(link, (tls_wants(link->tls) & POLLOUT) != 0 ? UV_WRITABLE
+                                                                 : UV_READABLE);
+    } else if (err != ERR_OK) {
+        fail_handshake(link, err_note());
+    } else if (!slice_eq(tls_alpn(link->tls), SLICE(PEERS_ALPN))) {
+        fail_handshake(link, "it isn't the peer port of a member");
+    } else {
+        greet(link);
+    }
+}
+
+static void begin(struct peer_link *link)
+{
+    int number = socket_error(link->fd);
+    if (number != 0) {
+        fail(link, strerror(number));
+    } else if (link->tls == NULL) {
+        greet(link);
+    } else {
+        link->phase = HANDSHAKE;
+        link->deadline_ms = now_of(link->member) + PEERS_HANDSHAKE_MS;
+        peers__look_at(link->member->peers, link->deadline_ms);
+        shake_hands(link);
+    }
+}
+
 static void drain(struct peer_link *link);
 
 static void come_up(struct peer_link *link)
@@ -354,7 +407,8 @@ static void come_up(struct peer_link *link)
     char address[128];
     peer_resolve__text(&link->address, address, sizeof(address));
     log_info("peers", "connected to a member", LOG_HEX("member", id_of(member)),
-             LOG_STR("address", address));
+             LOG_STR("address", address),
+             LOG_STR("tls", link->tls == NULL ? "no" : tls_version(link->tls)));
     link->phase = UP;
     link->deadline_ms = INT64_MAX;
     member->pause_ms = PEERS_PAUSE_MIN_MS;
@@ -362,7 +416,9 @@ static void come_up(struct peer_link *link)
     atomic_store(&member->connected, true);
     pthread_mutex_lock(&member->mutex);
     member->fd = link->fd;
+    member->tls = link->tls;
     member->address = link->address;
+    memcpy(member->host, member->addresses.host, sizeof(member->host));
     member->hopeful = true;
     member->told_ms = 0;
     member->waiting = member->queue.count > 0;
@@ -408,24 +464,41 @@ static void take_answer(struct peer_link *link, struct refbuf *frame, bool more)
 
 /* ---- the socket ---------------------------------------------------------- */
 
-/* Nothing comes on one that is up but its end. */
-static void read_some(struct peer_link *link)
+/* The writer may be sending. */
+static ssize_t read_bytes(struct peer_link *link, char *out, size_t size)
 {
-    char bytes[TALK_READ_BYTES];
-    ssize_t size = recv(link->fd, bytes, sizeof(bytes), 0);
-    if (size < 0 && (errno == EAGAIN || errno == EINTR)) {
-        return;
+    if (link->tls == NULL || link->phase != UP) {
+        return peer_socket__recv(link->fd, link->tls, out, size);
     }
-    if (size <= 0) {
-        end_with(link,
-                 size == 0 ? "closed by the other side" : strerror(errno));
-        return;
+    pthread_mutex_lock(&link->member->mutex);
+    ssize_t got = peer_socket__recv(link->fd, link->tls, out, size);
+    int number = errno;
+    pthread_mutex_unlock(&link->member->mutex);
+    errno = number;
+    return got;
+}
+
+/* What an operator can do of a greeting that isn't answered; NULL: it is. With
+ * TLS 1.3 the other side looks at our certificate when for us the handshake is
+ * done, and a peer port with TLS has no word for who comes without. */
+static const char *why_no_answer(const struct peer_link *link,
+                                 const char *bytes, ssize_t size)
+{
+    if (link->phase != GREETING || (size > 0 && link->tls != NULL)) {
+        return NULL;
     }
-    if (link->phase == UP) {
-        end_with(link, "it speaks where it should listen");
-        return;
+    if (link->tls != NULL) {
+        return "it ends the connection after the handshake; does it take this "
+               "member's certificate (see its log)?";
     }
-    struct slice input = slice_of(bytes, (size_t)size);
+    return size <= 0 || bytes[0] == TLS_ALERT
+               ? "it ends the connection without an answer; if its peer port "
+                 "has TLS, its peer URL has to begin with https"
+               : NULL;
+}
+
+static void take_input(struct peer_link *link, struct slice input)
+{
     struct refbuf *frame = NULL;
     enum err err = peer_cutter_next(&link->cutter, &input, &frame);
     if (err != ERR_OK) {
@@ -433,6 +506,28 @@ static void read_some(struct peer_link *link)
     } else if (frame != NULL) {
         take_answer(link, frame, input.size > 0);
     }
+}
+
+/* Nothing comes on one that is up but its end. True: there may be more. */
+static bool read_some(struct peer_link *link)
+{
+    char bytes[TALK_READ_BYTES];
+    ssize_t size = read_bytes(link, bytes, sizeof(bytes));
+    if (peer_socket__is_passing(size)) {
+        return false;
+    }
+    const char *why = why_no_answer(link, bytes, size);
+    if (why != NULL) {
+        warn(link->member, "no connection to a member", why);
+        fail(link, why);
+    } else if (size <= 0) {
+        end_with(link, peer_socket__why(size));
+    } else if (link->phase == UP) {
+        end_with(link, "it speaks where it should listen");
+    } else {
+        take_input(link, slice_of(bytes, (size_t)size));
+    }
+    return link->member != NULL && link->phase == GREETING;
 }
 
 /* What the writer could not send; it is the writer's again when all is gone. */
@@ -444,7 +539,8 @@ static void drain(struct peer_link *link)
     enum peer_sent sent = PEER_SENT_ALL;
     pthread_mutex_lock(&member->mutex);
     if (member->waiting && !member->broken) {
-        sent = peer_queue__send(&member->queue, link->fd, &bytes, &writes);
+        sent = peer_queue__send(&member->queue, link->fd, link->tls, &bytes,
+                                &writes);
         member->waiting = sent == PEER_SENT_PART;
     }
     bool broken = member->broken || sent == PEER_SENT_BROKEN;
@@ -462,6 +558,15 @@ static void drain(struct peer_link *link)
                  UV_READABLE | (sent == PEER_SENT_PART ? UV_WRITABLE : 0));
 }
 
+/* Until there is nothing: what TLS holds already isn't polled for. */
+static void read_all(struct peer_link *link)
+{
+    bool more;
+    do {
+        more = read_some(link);
+    } while (more);
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct peer_link *link = (struct peer_link *)(void *)poll;
@@ -474,11 +579,15 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         return;
     }
     if (link->phase == CONNECTING) {
-        greet(link);
+        begin(link);
+        return;
+    }
+    if (link->phase == HANDSHAKE) {
+        shake_hands(link);
         return;
     }
     if ((events & UV_READABLE) != 0) {
-        read_some(link);
+        read_all(link);
     }
     if (link->member != NULL && link->phase == UP &&
         (events & UV_WRITABLE) != 0) {
@@ -488,12 +597,21 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 
 /* ---- what is due --------------------------------------------------------- */
 
+static void fail_in_time(struct peer_link *link)
+{
+    if (link->phase == HANDSHAKE) {
+        fail_handshake(link, "no answer in time; does it speak TLS there?");
+    } else {
+        fail(link, "no answer in time");
+    }
+}
+
 static void look_at_link(struct peer_member *member, int64_t now_ms)
 {
     struct peer_link *link = member->link;
     if (link->phase != UP) {
         if (now_ms >= link->deadline_ms) {
-            fail(link, "no answer in time");
+            fail_in_time(link);
         }
         return;
     }

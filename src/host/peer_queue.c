@@ -116,14 +116,14 @@ static void consume(struct peer_queue *queue, size_t bytes)
 }
 
 enum peer_sent peer_queue__send(struct peer_queue *queue, int fd,
-                                uint64_t *bytes, uint64_t *writes)
+                                struct tls *tls, uint64_t *bytes,
+                                uint64_t *writes)
 {
     struct gathered gathered;
     while (queue->count > 0) {
         gather(queue, &gathered);
-        struct msghdr message = {.msg_iov = gathered.vectors,
-                                 .msg_iovlen = gathered.count};
-        ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent =
+            peer_socket__send_pieces(fd, tls, gathered.vectors, gathered.count);
         ++*writes;
         if (sent < 0 && errno == EINTR) {
             continue;
@@ -133,7 +133,8 @@ enum peer_sent peer_queue__send(struct peer_queue *queue, int fd,
         }
         *bytes += (size_t)sent;
         consume(queue, (size_t)sent);
-        if ((size_t)sent < gathered.bytes) {
+        /* A socket that took a part is full; TLS takes a record at a time. */
+        if ((size_t)sent < gathered.bytes && tls == NULL) {
             return PEER_SENT_PART;
         }
     }

@@ -110,7 +110,8 @@ bool peer_resolve__take(struct peer_resolve *job, struct peer_addresses *out)
         pthread_mutex_unlock(&job->mutex);
         return false;
     }
-    *out = job->found;
+    memcpy(out->at, job->found.at, sizeof(out->at));
+    out->count = job->found.count;
     job->peers = NULL;
     let_go(job);
     return true;
@@ -155,12 +156,40 @@ static void set_port(struct peer_address *address, int port)
     }
 }
 
+/* Whom the certificate has to be for. A path is no name: with a Unix socket it
+ * is this machine. */
+static enum err set_host(const struct config_url *url,
+                         const struct peer_address *instead,
+                         struct peer_addresses *out)
+{
+    const char *host = url->is_unix ? "localhost" : url->host;
+    char text[INET6_ADDRSTRLEN] = "";
+    if (!url->is_unix && config__is_any_ip(url->host) && instead != NULL) {
+        (void)getnameinfo((const void *)&instead->at, instead->size, text,
+                          sizeof(text), NULL, 0, NI_NUMERICHOST);
+        host = text;
+    }
+    int size = snprintf(out->host, sizeof(out->host), "%s", host);
+    out->tls = url->tls;
+    return size >= 0 && (size_t)size < sizeof(out->host)
+               ? ERR_OK
+               : err_set(ERR_INVALID, "%.64s...: the host's name is too long",
+                         url->text);
+}
+
 static enum err take_url(struct peers *peers, const struct config_url *url,
                          const struct peer_address *instead,
                          struct peer_addresses *out, struct peer_resolve **job)
 {
-    if (url->tls) {
-        return err_set(ERR_UNSUPPORTED, "%s: TLS isn't served", url->text);
+    if (url->tls && peers->config.tls == NULL) {
+        return err_set(ERR_UNSUPPORTED,
+                       "%s: this member has no certificate for TLS to others; "
+                       "see --peer-cert-file, --peer-trusted-ca-file",
+                       url->text);
+    }
+    enum err err = set_host(url, instead, out);
+    if (err != ERR_OK) {
+        return err;
     }
     if (url->is_unix) {
         return take_unix(url, out);

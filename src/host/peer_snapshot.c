@@ -49,6 +49,7 @@ struct job {
     _Atomic bool ended;
     _Atomic bool stop;
     int fd;            /* -1: none */
+    struct tls *tls;   /* of it; NULL: plain */
     struct buf header; /* encoded; of an incoming one */
     struct peer_cutter cutter;
     int64_t sent_until_ns; /* when the bound on bytes allows the next */
@@ -113,8 +114,8 @@ static enum err send_all(const struct job *job, struct slice bytes)
             return err;
         }
         ssize_t sent =
-            send(job->fd, bytes.at, bytes.size, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+            peer_socket__send(job->fd, job->tls, bytes.at, bytes.size);
+        if (sent < 0 && !peer_socket__is_passing(sent)) {
             return err_set(ERR_CLOSED, "send: %s", strerror(errno));
         }
         if (sent > 0) {
@@ -134,20 +135,20 @@ static enum err receive_frame(struct job *job, int64_t wait_ms,
     *out = NULL;
     while (*out == NULL) {
         size_t room = 0;
-        enum err err = wait_for(job, POLLIN, in_ms(wait_ms));
-        if (err != ERR_OK) {
-            return err;
-        }
+        enum err err = ERR_OK;
         char *to = peer_cutter_room(&job->cutter, &room);
         size_t size = room > 0 ? room : sizeof(small) - job->cutter.head_size;
-        ssize_t got = recv(job->fd, room > 0 ? to : small, size, MSG_DONTWAIT);
-        if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        ssize_t got =
+            peer_socket__recv(job->fd, job->tls, room > 0 ? to : small, size);
+        if (peer_socket__is_passing(got)) {
+            err = wait_for(job, POLLIN, in_ms(wait_ms));
+            if (err != ERR_OK) {
+                return err;
+            }
             continue;
         }
         if (got <= 0) {
-            return err_set(ERR_CLOSED, "receive: %s",
-                           got == 0 ? "closed by the other side"
-                                    : strerror(errno));
+            return err_set(ERR_CLOSED, "receive: %s", peer_socket__why(got));
         }
         struct slice input = slice_of(small, room > 0 ? 0 : (size_t)got);
         if (room > 0) {
@@ -163,18 +164,47 @@ static enum err receive_frame(struct job *job, int64_t wait_ms,
 
 /* ---- sending ------------------------------------------------------------- */
 
-static enum err connect_to_member(struct job *job)
+/* Where its messages go, and in the same way. False: nowhere now. */
+static bool find_way(struct job *job, struct peer_address *address, char *host,
+                     bool *tls)
 {
     struct peer_member *member = peers__find(job->peers, job->member);
-    struct peer_address address = {.size = 0};
+    bool found = false;
     if (member != NULL) {
         pthread_mutex_lock(&member->mutex);
-        if (member->fd >= 0) {
-            address = member->address;
-        }
+        found = member->fd >= 0;
+        *address = member->address;
+        *tls = member->tls != NULL;
+        memcpy(host, member->host, sizeof(member->host));
         pthread_mutex_unlock(&member->mutex);
     }
-    if (address.size == 0) {
+    return found;
+}
+
+static enum err shake_hands(struct job *job, const char *host)
+{
+    int64_t deadline_ns = in_ms(PEERS_HANDSHAKE_MS);
+    enum err err;
+    job->tls = tls_new(job->peers->config.tls, job->fd, host);
+    CHECK(job->tls != NULL);
+    while ((err = tls_handshake(job->tls)) == ERR_BUSY) {
+        err = wait_for(job, tls_wants(job->tls), deadline_ns);
+        if (err != ERR_OK) {
+            break;
+        }
+    }
+    if (err == ERR_OK && !slice_eq(tls_alpn(job->tls), SLICE(PEERS_ALPN))) {
+        err = err_set(ERR_INVALID, "it isn't the peer port of a member");
+    }
+    return err_wrap(err, "TLS with %.128s", host);
+}
+
+static enum err connect_to_member(struct job *job)
+{
+    struct peer_address address = {.size = 0};
+    char host[PEERS_HOST_BYTES_MAX] = "";
+    bool tls = false;
+    if (!find_way(job, &address, host, &tls)) {
         return err_set(ERR_CLOSED, "there is no connection to the member");
     }
     job->fd = socket(address.at.ss_family,
@@ -189,7 +219,8 @@ static enum err connect_to_member(struct job *job)
         return err_set(ERR_CLOSED, "connect: %s", strerror(errno));
     }
     /* A connection that failed shows when it is sent on. */
-    return wait_for(job, POLLOUT, in_ms(PEERS_CONNECT_MS));
+    enum err err = wait_for(job, POLLOUT, in_ms(PEERS_CONNECT_MS));
+    return err == ERR_OK && tls ? shake_hands(job, host) : err;
 }
 
 static enum err receive_answer(struct job *job, int64_t wait_ms,
@@ -521,7 +552,7 @@ static void free_job(struct job *job)
         CHECK_EQ(failed, 0);
     }
     if (job->fd >= 0) {
-        close(job->fd);
+        peer_socket__close(job->fd, job->tls);
     }
     peer_cutter_deinit(&job->cutter);
     buf_deinit(&job->header);
@@ -587,11 +618,12 @@ static bool may_receive(struct peers *peers, uint64_t from)
     return may;
 }
 
-void peer_snapshot__receive(struct peers *peers, int fd, uint64_t from,
-                            struct slice header)
+void peer_snapshot__receive(struct peers *peers, int fd, struct tls *tls,
+                            uint64_t from, struct slice header)
 {
     struct job *job = new_job(peers, true, from);
     job->fd = fd;
+    job->tls = tls;
     buf_append_slice(&job->header, header);
     list_init(&job->link);
     pthread_mutex_lock(&peers->table);

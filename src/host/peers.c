@@ -22,6 +22,7 @@ enum {
 struct post {
     struct list link;
     int fd;
+    struct tls *tls;
 };
 
 /* The thread that runs, if it is a peers thread. */
@@ -153,7 +154,7 @@ static struct peer_member *add_member(struct peers *peers, uint64_t id)
         return NULL;
     }
     pthread_mutex_lock(&member->mutex);
-    CHECK(member->fd < 0 && member->queue.count == 0);
+    CHECK(member->fd < 0 && member->tls == NULL && member->queue.count == 0);
     member->hopeful = !atomic_load(&peers->stopping);
     member->waiting = member->broken = member->dropped = false;
     member->told_ms = 0;
@@ -304,8 +305,8 @@ static bool send_waiting(struct peer_member *member)
     if (member->fd < 0 || member->waiting || member->broken) {
         return false;
     }
-    enum peer_sent sent =
-        peer_queue__send(&member->queue, member->fd, &bytes, &writes);
+    enum peer_sent sent = peer_queue__send(&member->queue, member->fd,
+                                           member->tls, &bytes, &writes);
     member->waiting = sent == PEER_SENT_PART;
     member->broken = sent == PEER_SENT_BROKEN;
     atomic_fetch_add_explicit(&member->sent_bytes, bytes, memory_order_relaxed);
@@ -398,7 +399,7 @@ static void take_posts(struct peers *peers)
         pthread_mutex_unlock(&peers->table);
         if (at != NULL) {
             struct post *post = CONTAINER_OF(at, struct post, link);
-            peer_in__open(peers, post->fd);
+            peer_in__open(peers, post->fd, post->tls);
             mem_free(post);
         }
     } while (at != NULL);
@@ -443,6 +444,7 @@ static int64_t look_at_member(struct peer_member *member, int64_t now_ms)
         let_go_removed(member);
         peers__settle(member);
     }
+    peer_in__go_on(member);
     return atomic_load(&member->id) == 0 ? INT64_MAX
                                          : peer_link__look(member, now_ms);
 }
@@ -598,6 +600,9 @@ enum err peers_new(const struct peers_config *config, struct peers **out)
     CHECK_EQ(size, sizeof(seed));
     prng_init(&peers->prng, seed);
     peers->peer_urls = mem_strdup(config->peer_urls);
+    if (config->tls != NULL) {
+        (void)tls_context_ref(config->tls);
+    }
     pthread_mutex_init(&peers->table, NULL);
     list_init(&peers->posts);
     list_init(&peers->snapshots);
@@ -633,11 +638,12 @@ void peers_bound_strangers(struct peers *peers, size_t max)
         max < PEERS_STRANGERS_MAX ? max : PEERS_STRANGERS_MAX;
 }
 
-void peers_accept(struct peers *peers, int fd)
+void peers_accept(struct peers *peers, int fd, struct tls *tls)
 {
     struct post *post = mem_alloc(sizeof(*post));
     CHECK(fd >= 0);
     post->fd = fd;
+    post->tls = tls;
     pthread_mutex_lock(&peers->table);
     bool taken = peers->post_count < peers->strangers_max;
     if (taken) {
@@ -648,7 +654,7 @@ void peers_accept(struct peers *peers, int fd)
     if (taken) {
         peers__wake(peers);
     } else {
-        close(fd);
+        peer_socket__close(fd, tls);
         mem_free(post);
     }
 }
@@ -672,7 +678,7 @@ static void free_posts(struct peers *peers)
     while ((at = list_first(&peers->posts)) != NULL) {
         struct post *post = CONTAINER_OF(at, struct post, link);
         list_remove(at);
-        close(post->fd);
+        peer_socket__close(post->fd, post->tls);
         mem_free(post);
     }
 }
@@ -701,6 +707,7 @@ void peers_free(struct peers *peers)
     }
     pthread_mutex_destroy(&peers->table);
     mem_free(peers->peer_urls);
+    tls_context_unref(peers->config.tls);
     mem_free(peers);
 }
 

@@ -10,7 +10,7 @@
  * and a thread of its own, with a bound on bytes a second.
  *
  * On the peer port a member is told from an HTTP client by its first bytes
- * (peer_wire.h has the format). The greeting names the cluster and both
+ * (peer_wire.h has the format); with TLS by ALPN: members name PEERS_ALPN. The greeting names the cluster and both
  * members; who belongs to another cluster, isn't meant, or was removed, is
  * told so and let go.
  *
@@ -24,14 +24,23 @@
  * grows this one's memory. A connection that ends is told at once
  * (node_peer_lost) and made again with growing pauses, up to a second.
  *
+ * Certificates are looked at once, in the handshake: a connection that is up
+ * stays so when files change or a certificate ends, the next one is with the
+ * new ones (tls_context_reload is its owner's to call).
+ *
  * Threads: peers_new, _start, _stop, _free: the main thread. peers_accept: any.
  *          net's calls: the writer.
  */
 #ifndef ETCHED_HOST_PEERS_H
 #define ETCHED_HOST_PEERS_H
 
+#include "host/tls.h"
 #include "node/node.h"
 #include "port/net.h"
+
+/* What members name in the handshake, and a peer port with TLS has to offer
+ * before "http/1.1". */
+#define PEERS_ALPN "etched-peer/1"
 
 enum {
     PEERS_QUEUE_BYTES_MAX = 32 * 1024 * 1024,
@@ -50,9 +59,14 @@ struct peers_config {
     /* The peers thread has handed messages to the node: run its turn, or see
      * that somebody does. */
     void (*on_turn)(void *context);
-    /* A connection to the peer port that isn't a member's: the socket passes,
-     * nothing was read from it. Called on the peers thread. */
-    void (*on_http)(void *context, int fd);
+    /* Where peer URLs are https: whom this member trusts, and what it shows
+     * them; it names PEERS_ALPN. Kept by reference. NULL: such URLs can't be
+     * connected to. */
+    struct tls_context *tls;
+    /* A connection to the peer port that isn't a member's: the socket (and its
+     * TLS, else NULL) pass, nothing was read from it. Called on the peers
+     * thread. */
+    void (*on_http)(void *context, int fd, struct tls *tls);
     /* Another member says that this one was removed from its cluster
      * (ERR_GONE), or belongs to another one (ERR_WRONG_CLUSTER). */
     void (*on_refused)(void *context, enum err why, const char *text);
@@ -69,8 +83,9 @@ void peers_start(struct peers *peers, struct node *node, uint64_t cluster,
 /* Connections that have not said who they are, at most: file descriptors that
  * are wanted elsewhere. Before peers_start. */
 void peers_bound_strangers(struct peers *peers, size_t max);
-/* A connection was accepted on the peer port; the socket passes. */
-void peers_accept(struct peers *peers, int fd);
+/* A connection was accepted on the peer port; the socket passes. `tls`: its
+ * handshake is done (tls_gate.h), and it passes too; NULL: plain. */
+void peers_accept(struct peers *peers, int fd, struct tls *tls);
 /* Something was handed to the node (its on_submitted). True: by the peers
  * thread, which will call on_turn at the end of its round. */
 bool peers_defer_submitted(void);

@@ -1,6 +1,7 @@
 /* What the peers*.c and peer_*.c files share.
  *
  *   peers.c          life, the table of members, the net's calls, the loop
+ *   peer_socket.c    a socket's bytes, plain or with TLS
  *   peer_queue.c     the frames that wait for one member's socket
  *   peer_link.c      the connection that this member makes to another
  *   peer_resolve.c   a peer URL's addresses
@@ -10,8 +11,9 @@
  * Who may touch what:
  *
  *   peers.table      ids, `listed`, the list of snapshots, posted sockets
- *   member.mutex     its queue and its `fd`: the writer sends on it, the peers
- *                    thread opens and closes it
+ *   member.mutex     its queue, its `fd` and `tls`: the writer sends on them,
+ *                    the peers thread opens and closes them, and takes the
+ *                    mutex to read from a connection that is up and has TLS
  *   peers thread     everything else of a member
  *
  * `table` is taken before a member's mutex; no function of the node is called
@@ -29,6 +31,7 @@
 #include "base/list.h"
 #include "base/prng.h"
 #include "host/peers.h"
+#include "host/tls.h"
 #include "wire/peer_wire.h"
 
 enum {
@@ -37,21 +40,42 @@ enum {
     PEERS_STRANGERS_MAX = 128,
     PEERS_SNAPSHOTS_MAX = 2, /* each way at once */
     PEERS_ADDRESSES_MAX = 8, /* of one URL */
+    PEERS_HOST_BYTES_MAX = 256,
     PEERS_READ_BYTES = 256 * 1024,
     PEERS_READS_A_ROUND = 4,
+    PEERS_TLS_READS_A_ROUND = 64, /* a record each, of 16 KiB at most */
     /* What is kept for a member that is being connected to. */
     PEERS_HOPE_BYTES_MAX = 1024 * 1024,
 
     PEERS_STRANGER_MS = 5000,  /* until it has said who it is */
     PEERS_SNIFF_AGAIN_MS = 20, /* the first bytes were too few */
     PEERS_CONNECT_MS = 1000,   /* when the first SYN would be sent again */
-    PEERS_ANSWER_MS = 5000,    /* to a greeting */
+    PEERS_HANDSHAKE_MS = 5000,
+    PEERS_ANSWER_MS = 5000, /* to a greeting */
     PEERS_PAUSE_MIN_MS = 10,
     PEERS_PAUSE_MAX_MS = 1000,
     PEERS_STALL_MIN_MS = 5000,
     PEERS_STALL_HEARTBEATS = 50,
     PEERS_WARN_AGAIN_MS = 60 * 1000,
 };
+
+/* ---- peer_socket.c ------------------------------------------------------- */
+
+/* As recv, readv and sendmsg of a socket that doesn't block: -1 and errno.
+ * `tls` NULL: plain. */
+ssize_t peer_socket__recv(int fd, struct tls *tls, void *out, size_t size);
+ssize_t peer_socket__send(int fd, struct tls *tls, const void *bytes,
+                          size_t size);
+ssize_t peer_socket__send_pieces(int fd, struct tls *tls,
+                                 const struct iovec *pieces, size_t count);
+/* False: it doesn't take all of it, and that now. */
+bool peer_socket__send_whole(int fd, struct tls *tls, struct slice bytes);
+/* What recv said: 0 is an end, else errno. */
+const char *peer_socket__why(ssize_t got);
+/* True for what comes again: EAGAIN, EINTR. */
+bool peer_socket__is_passing(ssize_t got);
+/* Says goodbye and closes. */
+void peer_socket__close(int fd, struct tls *tls);
 
 /* ---- peer_queue.c -------------------------------------------------------- */
 
@@ -77,7 +101,8 @@ size_t peer_queue__clear(struct peer_queue *queue);
 void peer_queue__deinit(struct peer_queue *queue);
 /* Sends what the socket takes. *bytes and *writes grow. */
 enum peer_sent peer_queue__send(struct peer_queue *queue, int fd,
-                                uint64_t *bytes, uint64_t *writes);
+                                struct tls *tls, uint64_t *bytes,
+                                uint64_t *writes);
 
 /* ---- peer_resolve.c ------------------------------------------------------ */
 
@@ -89,6 +114,8 @@ struct peer_address {
 struct peer_addresses {
     struct peer_address at[PEERS_ADDRESSES_MAX];
     size_t count;
+    bool tls;
+    char host[PEERS_HOST_BYTES_MAX]; /* whom the certificate has to be for */
 };
 
 /* A name that is looked up by a thread of its own. */
@@ -96,12 +123,13 @@ struct peer_resolve;
 
 /* The URL's addresses, at once, or *job where a name has to be looked up.
  * `instead` takes the place of 0.0.0.0 and :: (NULL: this machine).
- * Errors: ERR_INVALID, ERR_UNSUPPORTED (https). */
+ * Errors: ERR_INVALID, ERR_UNSUPPORTED (https, and no context for it). */
 enum err peer_resolve__url(struct peers *peers, struct slice url,
                            const struct peer_address *instead,
                            struct peer_addresses *out,
                            struct peer_resolve **job) MUST_USE;
-/* True: done, the job is gone; a name that isn't known has no addresses. */
+/* True: done, the job is gone, and the addresses are put in; a name that isn't
+ * known has none. */
 bool peer_resolve__take(struct peer_resolve *job, struct peer_addresses *out);
 void peer_resolve__cancel(struct peer_resolve *job); /* NULL is fine */
 /* "127.0.0.1:2380", for the log. */
@@ -125,11 +153,12 @@ struct peer_member {
     pthread_mutex_t mutex;
     /* Under it. */
     struct peer_queue queue;
-    int fd;       /* greeted, to be sent on; -1: none */
-    bool waiting; /* the socket was full: the peers thread sends */
-    bool broken;  /* the writer found it so */
-    bool hopeful; /* not up, but being connected to: messages wait */
-    bool dropped; /* since the last flush */
+    int fd;          /* greeted, to be sent on; -1: none */
+    struct tls *tls; /* of it; NULL: plain */
+    bool waiting;    /* the socket was full: the peers thread sends */
+    bool broken;     /* the writer found it so */
+    bool hopeful;    /* not up, but being connected to: messages wait */
+    bool dropped;    /* since the last flush */
     int64_t told_ms;
 
     /* The writer's. */
@@ -156,6 +185,7 @@ struct peer_member {
     _Atomic bool connected;
     /* Where the link is connected to, for snapshots; under mutex. */
     struct peer_address address;
+    char host[PEERS_HOST_BYTES_MAX];
 };
 
 /* ---- peers.c ------------------------------------------------------------- */
@@ -194,6 +224,7 @@ struct peers {
     uv_timer_t timer;
     int64_t timer_ms; /* when it fires */
     struct prng prng;
+    int64_t tls_told_ms;   /* of those who try TLS on a plain port; 0: none */
     struct list strangers; /* oldest first */
     size_t stranger_count;
     bool handed; /* the node has something new */
@@ -239,7 +270,9 @@ void peer_link__greeting(const struct peers *peers, uint64_t to,
 
 /* ---- peer_in.c ----------------------------------------------------------- */
 
-void peer_in__open(struct peers *peers, int fd);
+void peer_in__open(struct peers *peers, int fd, struct tls *tls);
+/* Reads on, where a round ended before the bytes did. */
+void peer_in__go_on(struct peer_member *member);
 int64_t peer_in__look_at_strangers(struct peers *peers, int64_t now_ms);
 /* Closes a member's connection, without a word to the node. */
 void peer_in__end(struct peer_member *member);
@@ -250,8 +283,8 @@ void peer_in__end_strangers(struct peers *peers);
 /* The writer's thread: plans one. */
 void peer_snapshot__send(struct peers *peers, uint64_t to);
 /* A greeted socket; the decoded greeting's slices are copied. */
-void peer_snapshot__receive(struct peers *peers, int fd, uint64_t from,
-                            struct slice header);
+void peer_snapshot__receive(struct peers *peers, int fd, struct tls *tls,
+                            uint64_t from, struct slice header);
 /* Starts what may start, joins what has ended. */
 void peer_snapshot__look(struct peers *peers);
 /* Ends all: the main thread, when the peers thread has ended. */

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "host/bootstrap.h"
+#include "host/harden.h"
 #include "host/listener.h"
 #include "host/machine.h"
 #include "host/proxy_int.h"
@@ -25,6 +27,7 @@ struct connection {
     struct proxy *proxy;
     struct http1 *http1;
     int fd;
+    struct tls *tls; /* NULL: plain */
     int interest;
     bool closing;
     struct list link;
@@ -41,6 +44,10 @@ int64_t proxy__now_ms(const struct proxy *proxy)
 static void on_closed(uv_handle_t *handle)
 {
     struct connection *connection = (struct connection *)(void *)handle;
+    if (connection->tls != NULL) {
+        tls_goodbye(connection->tls);
+    }
+    tls_free(connection->tls);
     close(connection->fd);
     connection->proxy->connection_count--;
     mem_free(connection);
@@ -87,7 +94,9 @@ static bool send_waiting(struct connection *connection, bool *broken)
             total += slices[i].size;
         }
         struct msghdr message = {.msg_iov = vectors, .msg_iovlen = count};
-        ssize_t sent = sendmsg(connection->fd, &message, MSG_NOSIGNAL);
+        ssize_t sent = connection->tls != NULL
+                           ? tls_send(connection->tls, vectors, count)
+                           : sendmsg(connection->fd, &message, MSG_NOSIGNAL);
         if (sent < 0) {
             *broken = errno != EAGAIN && errno != EINTR;
             return false;
@@ -128,7 +137,10 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     }
     if (events & UV_READABLE) {
         ssize_t size =
-            recv(connection->fd, proxy->read_buffer, PROXY_READ_BYTES, 0);
+            connection->tls != NULL
+                ? tls_recv(connection->tls, proxy->read_buffer,
+                           PROXY_READ_BYTES)
+                : recv(connection->fd, proxy->read_buffer, PROXY_READ_BYTES, 0);
         if (size > 0) {
             http1_input(connection->http1,
                         slice_of(proxy->read_buffer, (size_t)size),
@@ -182,7 +194,7 @@ static void peer_text(int fd, char *out, size_t size)
     }
 }
 
-static void open_connection(struct proxy *proxy, int fd)
+static void open_connection(struct proxy *proxy, int fd, struct tls *tls)
 {
     int on = 1;
     char peer[96];
@@ -202,10 +214,12 @@ static void open_connection(struct proxy *proxy, int fd)
     };
     connection->proxy = proxy;
     connection->fd = fd;
+    connection->tls = tls;
     list_init(&connection->dirty);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     if (uv_poll_init(&proxy->loop, &connection->poll, fd) != 0) {
+        tls_free(tls);
         close(fd);
         mem_free(connection);
         return;
@@ -216,6 +230,16 @@ static void open_connection(struct proxy *proxy, int fd)
     proxy->connection_count++;
     list_push_back(&proxy->connections, &connection->link);
     set_interest(connection, UV_READABLE);
+}
+
+void proxy__admit(struct proxy *proxy, int fd, struct tls *tls)
+{
+    if (proxy->connection_count >= proxy->config->max_connections) {
+        tls_free(tls);
+        close(fd);
+    } else {
+        open_connection(proxy, fd, tls);
+    }
 }
 
 static void on_connection(uv_poll_t *poll, int status, int events)
@@ -233,10 +257,10 @@ static void on_connection(uv_poll_t *poll, int status, int events)
             }
             return;
         }
-        if (proxy->connection_count >= proxy->config->max_connections) {
-            close(fd);
+        if (listener->is_tls) {
+            tls_gate_take(proxy->gate, fd, proxy->tls, 0);
         } else {
-            open_connection(proxy, fd);
+            proxy__admit(proxy, fd, NULL);
         }
     }
 }
@@ -260,6 +284,7 @@ static void on_sweep(uv_timer_t *timer)
     }
     proxy__sweep_forwards(proxy);
     proxy__refresh_if_due(proxy);
+    proxy__look_at_tls(proxy);
 }
 
 static void close_handle(uv_handle_t *handle)
@@ -276,6 +301,7 @@ static void shut_down(struct proxy *proxy)
     for (size_t i = 0; i < proxy->listener_count; i++) {
         close_handle((uv_handle_t *)&proxy->listeners[i].poll);
     }
+    proxy__stop_tls(proxy);
     while ((node = list_first(&proxy->connections)) != NULL) {
         close_connection(CONTAINER_OF(node, struct connection, link));
     }
@@ -338,6 +364,7 @@ static enum err listen_on(struct proxy *proxy, const struct config_url *url)
         return err;
     }
     listener->proxy = proxy;
+    listener->is_tls = url->tls;
     listener->port = port_of(listener->fd);
     CHECK_EQ(uv_poll_init(&proxy->loop, &listener->poll, listener->fd), 0);
     CHECK_EQ(uv_poll_start(&listener->poll, UV_READABLE, on_connection), 0);
@@ -361,6 +388,25 @@ static enum err listen_on_all(struct proxy *proxy)
     return err;
 }
 
+static void make_id(struct proxy *proxy)
+{
+    uint64_t random[2];
+    CHECK_EQ(getrandom(random, sizeof(random), 0), sizeof(random));
+    (void)snprintf(proxy->id, sizeof(proxy->id), "%016llx%016llx",
+                   (unsigned long long)random[0],
+                   (unsigned long long)random[1]);
+}
+
+/* The member behind it would be asked by the proxy's name for it. */
+static void on_request(struct http_server *server,
+                       struct http_exchange *exchange)
+{
+    struct proxy *proxy = CONTAINER_OF(server, struct proxy, server);
+    if (!harden_hosts_refuse(proxy->hosts, exchange)) {
+        proxy__on_request(server, exchange);
+    }
+}
+
 enum err proxy__open(const struct config *config, const char *peer_urls,
                      struct proxy **out)
 {
@@ -370,7 +416,8 @@ enum err proxy__open(const struct config *config, const char *peer_urls,
     }
     struct proxy *proxy = mem_alloc_zero(sizeof(*proxy));
     proxy->config = config;
-    proxy->server.on_request = proxy__on_request;
+    proxy->server.on_request = on_request;
+    proxy->hosts = harden_hosts_new(config);
     list_init(&proxy->connections);
     list_init(&proxy->dirty);
     list_init(&proxy->forwards);
@@ -380,9 +427,14 @@ enum err proxy__open(const struct config *config, const char *peer_urls,
     CHECK_EQ(uv_async_init(&proxy->loop, &proxy->stop, on_stop), 0);
     CHECK_EQ(uv_prepare_start(&proxy->prepare, on_prepare), 0);
     CHECK_EQ(uv_timer_start(&proxy->sweep, on_sweep, 0, SWEEP_MS), 0);
+    proxy__init_tls(proxy);
+    make_id(proxy);
     proxy__open_transfers(proxy);
     proxy__set_peers(proxy, slice_str(peer_urls));
-    err = listen_on_all(proxy);
+    err = proxy__open_tls(proxy);
+    if (!err) {
+        err = listen_on_all(proxy);
+    }
     if (err) {
         shut_down(proxy);
         proxy__serve(proxy);
@@ -405,6 +457,7 @@ void proxy__close(struct proxy *proxy)
         close(proxy->listeners[i].fd);
     }
     CHECK_EQ(uv_loop_close(&proxy->loop), 0);
+    harden_hosts_free(proxy->hosts);
     mem_free(proxy);
 }
 
@@ -424,6 +477,17 @@ static enum err serve(const struct config *config, const char *peer_urls)
     struct proxy *proxy;
     enum err err = proxy__open(config, peer_urls, &proxy);
     if (err) {
+        return err;
+    }
+    struct privileges who;
+    err = privileges_find(config->user, &who);
+    if (!err) {
+        err = harden_confine(config, &who);
+    }
+    if (err) {
+        shut_down(proxy);
+        proxy__serve(proxy);
+        proxy__close(proxy);
         return err;
     }
     watch_signals(proxy);

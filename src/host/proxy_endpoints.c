@@ -19,6 +19,7 @@ enum {
 struct refresh {
     struct transfer transfer;
     struct proxy *proxy;
+    struct curl_slist *headers;
     size_t at; /* of the peers: who is asked */
     struct buf body;
 };
@@ -128,9 +129,10 @@ static void take_endpoints(struct proxy *proxy,
         struct slice rest = view->members[i].client_urls;
         struct slice url;
         while (count < PROXY_ENDPOINTS_MAX && next_url(&rest, &url)) {
-            if (!slice_has_prefix(url, SLICE("http://")) ||
+            if ((!slice_has_prefix(url, SLICE("http://")) &&
+                 !slice_has_prefix(url, SLICE("https://"))) ||
                 find(fresh, count, url)) {
-                continue; /* TLS and Unix sockets aren't spoken to */
+                continue; /* Unix sockets aren't spoken to */
             }
             struct proxy_endpoint *old =
                 find(proxy->endpoints, proxy->endpoint_count, url);
@@ -181,6 +183,7 @@ static void finish(struct refresh *refresh)
     proxy->refresh_at_ms = proxy__now_ms(proxy) + pause_ms;
     proxy->refresh = NULL;
     curl_easy_cleanup(refresh->transfer.easy);
+    curl_slist_free_all(refresh->headers);
     buf_deinit(&refresh->body);
     mem_free(refresh);
 }
@@ -257,10 +260,18 @@ void proxy__refresh_if_due(struct proxy *proxy)
         return;
     }
     struct refresh *refresh = mem_alloc_zero(sizeof(*refresh));
+    struct buf passed = {0};
     refresh->proxy = proxy;
     refresh->transfer.easy = curl_easy_init();
     refresh->transfer.on_done = on_done;
     CHECK(refresh->transfer.easy);
+    buf_printf(&passed, PROXY_PASSED ": %s", proxy->id);
+    buf_append_char(&passed, '\0');
+    refresh->headers = curl_slist_append(NULL, passed.at);
+    CHECK(refresh->headers);
+    curl_easy_setopt(refresh->transfer.easy, CURLOPT_HTTPHEADER,
+                     refresh->headers);
+    buf_deinit(&passed);
     proxy->refresh = refresh;
     ask_next(refresh);
 }

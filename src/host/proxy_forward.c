@@ -16,7 +16,11 @@
 #include "doc/json_write.h"
 #include "host/proxy_int.h"
 
-enum { GATHER_BYTES_MAX = 256 * 1024, HEADERS_MAX = 128 };
+enum {
+    GATHER_BYTES_MAX = 256 * 1024,
+    HEADERS_MAX = 128,
+    LOOP_STATUS = 508, /* RFC 5842, section 7.2 */
+};
 
 struct forward {
     struct transfer transfer;
@@ -99,6 +103,7 @@ static bool is_ours(struct slice name)
                                         "Expect",
                                         "Host",
                                         "X-Forwarded-For",
+                                        PROXY_PASSED,
                                         "Proxy-Authorization"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (slice_eq_nocase(name, slice_str(names[i]))) {
@@ -106,6 +111,26 @@ static bool is_ours(struct slice name)
         }
     }
     return false;
+}
+
+/* This proxy has handed it on already: an endpoint leads back here. */
+static bool is_loop(const struct proxy *proxy,
+                    const struct http_request *request)
+{
+    struct slice passed = http_header_get(request, PROXY_PASSED);
+    return passed.size > 0 &&
+           memmem(passed.at, passed.size, proxy->id, strlen(proxy->id)) != NULL;
+}
+
+/* What it says of that names whom it means: others pass it on. */
+static void refuse_loop(struct proxy *proxy, struct http_exchange *exchange)
+{
+    const struct http_header headers[] = {
+        {SLICE("Content-Type"), SLICE("application/json")},
+        {SLICE(PROXY_PASSED), slice_str(proxy->id)}};
+    http_respond(exchange, LOOP_STATUS, headers, 2,
+                 SLICE("{\"message\":\"proxy: this endpoint is the proxy "
+                       "itself, or leads back to it\"}"));
 }
 
 static void add_header(struct forward *forward, const char *line)
@@ -134,6 +159,16 @@ static void add_forwarded_for(struct forward *forward)
     }
 }
 
+static void add_passed(struct forward *forward)
+{
+    const struct http_request *request = &forward->exchange->request;
+    struct slice before = http_header_get(request, PROXY_PASSED);
+    add_header(forward,
+               arena_printf(forward->exchange->arena, PROXY_PASSED ": %.*s%s%s",
+                            (int)before.size, before.at ? before.at : "",
+                            before.size ? ", " : "", forward->proxy->id));
+}
+
 static void set_headers(struct forward *forward)
 {
     const struct http_request *request = &forward->exchange->request;
@@ -151,6 +186,7 @@ static void set_headers(struct forward *forward)
         }
     }
     add_forwarded_for(forward);
+    add_passed(forward);
     /* What curl would add by itself. */
     add_header(forward, "Expect:");
     if (!http_header_get(request, "Accept").at) {
@@ -178,7 +214,10 @@ static size_t read_headers(const struct forward *forward,
             line.size--;
         }
         ptrdiff_t colon = slice_find(line, ':');
-        if (colon <= 0 || is_ours(slice_of(line.at, (size_t)colon))) {
+        struct slice name = slice_of(line.at, colon <= 0 ? 0 : (size_t)colon);
+        /* Another proxy's word that it has met its own request is for it. */
+        if (colon <= 0 ||
+            (is_ours(name) && !slice_eq_nocase(name, SLICE(PROXY_PASSED)))) {
             continue;
         }
         size_t value = (size_t)colon + 1;
@@ -340,6 +379,35 @@ static void finish_failed(struct forward *forward, const char *why)
     free_forward(forward);
 }
 
+/* Its own refusal: nothing was done with the request. */
+static bool came_back(const struct forward *forward)
+{
+    struct slice head = buf_slice(&forward->head);
+    return forward->status == LOOP_STATUS && !forward->begun && head.size > 0 &&
+           memmem(head.at, head.size, forward->proxy->id,
+                  strlen(forward->proxy->id)) != NULL;
+}
+
+/* An endpoint that is this proxy, or leads back to it, would have each request
+ * go round until there is nothing left to open a connection with. */
+static void take_out(struct forward *forward)
+{
+    log_error("proxy",
+              "an endpoint is this proxy itself, or leads back to it; it is "
+              "left out: what do the members tell clients "
+              "(--advertise-client-urls)?",
+              LOG_STR("endpoint", forward->endpoints[forward->at]));
+    proxy__put_aside(forward->proxy, forward->endpoints[forward->at],
+                     "it leads back here");
+    forward->at++;
+    if (forward->at < forward->endpoint_count) {
+        start(forward);
+        return;
+    }
+    fail_forward(forward);
+    free_forward(forward);
+}
+
 static void on_done(struct transfer *transfer, CURLcode code)
 {
     struct forward *forward = CONTAINER_OF(transfer, struct forward, transfer);
@@ -350,6 +418,10 @@ static void on_done(struct transfer *transfer, CURLcode code)
         return;
     }
     struct http_exchange *exchange = forward->exchange;
+    if (came_back(forward)) {
+        take_out(forward);
+        return;
+    }
     if (forward->begun) {
         http_end(exchange);
     } else {
@@ -450,6 +522,10 @@ void proxy__on_request(struct http_server *server,
     const char **endpoints;
     if (slice_eq(exchange->request.path, SLICE("/v2/config/local/proxy"))) {
         show_endpoints(proxy, exchange);
+        return;
+    }
+    if (is_loop(proxy, &exchange->request)) {
+        refuse_loop(proxy, exchange);
         return;
     }
     if (proxy->config->proxy == CONFIG_PROXY_READONLY && method != HTTP_GET &&

@@ -3,7 +3,8 @@
  *   proxy.c            starting, connections of clients, stopping
  *   proxy_forward.c    a request's way to a member, and its answer's way back
  *   proxy_endpoints.c  where the members are
- *   proxy_transfer.c   libcurl in libuv's loop
+ *   proxy_transfer.c   libcurl in libuv's loop, and what members must show
+ *   proxy_tls.c        TLS with clients
  */
 #ifndef ETCHED_HOST_PROXY_INT_H
 #define ETCHED_HOST_PROXY_INT_H
@@ -12,7 +13,10 @@
 
 #include "base/list.h"
 #include "host/late_curl.h"
+#include "host/peers_tls.h"
+#include "host/harden_hosts.h"
 #include "host/proxy.h"
+#include "host/tls_gate.h"
 #include "wire/http1.h"
 
 enum {
@@ -20,7 +24,12 @@ enum {
     PROXY_ENDPOINTS_MAX = 64,
     PROXY_READ_BYTES = 64 * 1024,
     PROXY_SIGNALS = 3,
+    PROXY_ID_BYTES = 33, /* 32 hex digits */
 };
+
+/* Who has handed a request on: each proxy adds its own id, and takes none that
+ * has it already. */
+#define PROXY_PASSED "X-Etched-Proxies"
 
 struct proxy;
 
@@ -41,10 +50,12 @@ struct proxy_listener {
     struct proxy *proxy;
     int fd;
     int port; /* where it listens; 0: a Unix socket */
+    bool is_tls;
 };
 
 struct proxy {
     const struct config *config;
+    char id[PROXY_ID_BYTES];
     uv_loop_t loop;
     uv_timer_t sweep;
     uv_prepare_t prepare;
@@ -54,6 +65,7 @@ struct proxy {
     struct proxy_listener listeners[PROXY_LISTENERS_MAX];
     size_t listener_count;
     struct http_server server;
+    struct harden_hosts *hosts;
     struct list connections;
     struct list dirty; /* connections with something to send */
     struct list forwards;
@@ -61,7 +73,16 @@ struct proxy {
     struct slice no_date;
     char read_buffer[PROXY_READ_BYTES];
 
+    /* proxy_tls.c */
+    struct tls_context *tls; /* NULL: plain */
+    struct tls_gate *gate;
+    uv_async_t arrival;
+    pthread_mutex_t arrived_mutex;
+    struct list arrived; /* under it */
+    int64_t tls_look_ms;
+
     /* proxy_transfer.c */
+    struct peers_tls_files files;
     CURLM *multi;
     uv_timer_t multi_timer;
 
@@ -85,6 +106,18 @@ void proxy__serve(struct proxy *proxy);
 void proxy__stop(struct proxy *proxy);
 void proxy__close(struct proxy *proxy);
 int64_t proxy__now_ms(const struct proxy *proxy);
+
+/* A client's connection, which passes. */
+void proxy__admit(struct proxy *proxy, int fd, struct tls *tls);
+
+/* ---- proxy_tls.c ---- */
+
+void proxy__init_tls(struct proxy *proxy);
+/* Errors: those of tls_context_new. */
+enum err proxy__open_tls(struct proxy *proxy) MUST_USE;
+/* Certificates may have changed. */
+void proxy__look_at_tls(struct proxy *proxy);
+void proxy__stop_tls(struct proxy *proxy);
 
 /* ---- proxy_forward.c ---- */
 

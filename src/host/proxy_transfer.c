@@ -110,6 +110,7 @@ static int on_timer(CURLM *multi, long timeout_ms, void *context)
 
 void proxy__open_transfers(struct proxy *proxy)
 {
+    proxy->files = peers_tls_files(proxy->config);
     CHECK(curl_global_init(CURL_GLOBAL_DEFAULT) == 0);
     proxy->multi = curl_multi_init();
     CHECK(proxy->multi);
@@ -128,6 +129,33 @@ void proxy__close_transfers(struct proxy *proxy)
     curl_global_cleanup();
 }
 
+/* All of whom a proxy asks has to show the same, whatever told of it: members
+ * that were named, those that DNS named, and those that these name. It is
+ * looked at on the connection that is then used. */
+static void set_security(const struct proxy *proxy, CURL *easy)
+{
+    const struct peers_tls_files *files = &proxy->files;
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+    /* Files that have changed are read for the next connection. */
+    curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+    if (files->ca_file[0]) {
+        curl_easy_setopt(easy, CURLOPT_CAINFO, files->ca_file);
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    }
+    if (files->crl_file[0]) {
+        curl_easy_setopt(easy, CURLOPT_CRLFILE, files->crl_file);
+    }
+    if (files->cert_file[0]) {
+        curl_easy_setopt(easy, CURLOPT_SSLCERT, files->cert_file);
+        curl_easy_setopt(easy, CURLOPT_SSLKEY, files->key_file);
+    }
+    if (files->skip_verify) {
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+}
+
 void proxy__start_transfer(struct proxy *proxy, struct transfer *transfer,
                            const char *url)
 {
@@ -136,7 +164,7 @@ void proxy__start_transfer(struct proxy *proxy, struct transfer *transfer,
     CHECK(transfer->on_done);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     curl_easy_setopt(easy, CURLOPT_URL, url);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http");
+    set_security(proxy, easy);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");

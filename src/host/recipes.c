@@ -27,6 +27,8 @@ enum {
     ROUNDS_MAX = 100,
     LOCK_TRIES = 10,
     LOCK_PAUSE_NS = 500 * 1000,
+    GATHER_NS = 300 * 1000,
+    GATHER_BYTES = 4096,
 };
 
 /* ---- asks: any thread --------------------------------------------------- */
@@ -264,12 +266,27 @@ static void close_all(struct recipes *recipes)
     recipes->client = NULL;
 }
 
+/* Many events come, and none of them was any recipe's: the next ones may
+ * gather, so that not each of them wakes this thread. Who puts them doesn't
+ * have to pay for that; what is told of them comes later by no more than this.
+ * Where something is under way nothing waits. */
+static void gather(struct recipes *recipes)
+{
+    const struct timespec pause = {.tv_nsec = GATHER_NS};
+    bool many = recipes->told_bytes >= GATHER_BYTES;
+    recipes->told_bytes = 0;
+    if (many && list_is_empty(&recipes->calls)) {
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
 static void *run(void *context)
 {
     struct recipes *recipes = context;
     while (!is_stopped(recipes, rpc_client_now_ms())) {
         int64_t next_ms = turn(recipes, rpc_client_now_ms());
         if (!is_stopped(recipes, rpc_client_now_ms())) {
+            gather(recipes);
             (void)rpc_client_run(recipes->client, next_ms, recipes->poller.fd);
             poller_run(&recipes->poller);
         }
@@ -302,9 +319,13 @@ static enum err read_keys(struct recipes *recipes)
 static enum err open_client(struct recipes *recipes,
                             const struct recipes_config *config)
 {
+    static const char *const own[] = {"localhost:2379"}; /* but a name */
+    bool is_own = config->connect != NULL;
     const struct rpc_client_options options = {
-        .endpoints = config->endpoints,
-        .endpoint_count = config->endpoint_count,
+        .connect = config->connect,
+        .connect_context = config->context,
+        .endpoints = is_own ? own : config->endpoints,
+        .endpoint_count = is_own ? 1 : config->endpoint_count,
         .dial_ms = DIAL_MS,
         .keepalive_ms = KEEPALIVE_MS,
         .keepalive_timeout_ms = KEEPALIVE_TIMEOUT_MS,
@@ -342,8 +363,10 @@ enum err recipes_new(const struct recipes_config *config, struct recipes **out)
     struct recipes *recipes = mem_alloc_zero(sizeof(*recipes));
     *out = NULL;
     recipes->flags = config->flags;
-    recipes->is_own = config->is_own;
-    recipes->is_known = recipes->is_etched = config->is_own;
+    recipes->is_own = config->connect != NULL;
+    recipes->may = config->may;
+    recipes->may_context = config->context;
+    recipes->is_known = recipes->is_etched = recipes->is_own;
     list_init(&recipes->calls);
     queue_init(&recipes->asks, SIZE_MAX);
     pthread_mutex_init(&recipes->mutex, NULL);

@@ -16,6 +16,7 @@
 #define ETCHED_HOST_RECIPES_H
 
 #include "host/config.h"
+#include "runner/runner.h"
 
 enum {
     /* Handing over may take so long when it stops. */
@@ -28,8 +29,14 @@ struct recipes_config {
     /* Where the store is: "host:port" or "http://host:port". Copied. */
     const char *const *endpoints;
     size_t endpoint_count;
-    /* It is this program's own: not asked what it is. */
-    bool is_own;
+    /* In place of them, this program's own: a connected socket to it (-1: not
+     * now), which no port has seen, so that it needs no leave. Not asked what
+     * it is. NULL: it isn't the store. */
+    int (*connect)(void *context);
+    /* Of this program's users, as runner_doors'. NULL: it has none. */
+    bool (*may)(void *context, struct slice user, enum runner_right right,
+                struct slice key, struct slice end);
+    void *context;
     /* What flags say; outlives it. */
     const struct config *flags;
 };

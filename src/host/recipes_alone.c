@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/version.h"
 #include "doc/json_write.h"
+#include "host/harden.h"
 #include "host/io_thread.h"
 #include "host/listener.h"
 #include "host/machine.h"
@@ -34,6 +35,7 @@ struct port {
 struct alone {
     const struct config *config;
     struct recipes *recipes;
+    struct harden_hosts *hosts;
     struct api_shared shared; /* CORS, and how many connections there are */
     struct io_thread *io;
     uv_loop_t loop;
@@ -221,6 +223,7 @@ static enum err start_io(struct alone *alone)
         .shared = &alone->shared,
         .on_request = on_request,
         .recipes = alone->recipes,
+        .hosts = alone->hosts,
         .streams_max = 1000,
         .ping_min_ms = config->grpc_keepalive_min_time_ns / ms_ns,
         .keepalive_ms = config->grpc_keepalive_interval_ns / ms_ns,
@@ -234,7 +237,15 @@ static enum err start_io(struct alone *alone)
 
 static enum err start(struct alone *alone)
 {
-    enum err err = listen_on_all(alone);
+    struct privileges who;
+    alone->hosts = harden_hosts_new(alone->config);
+    enum err err = privileges_find(alone->config->user, &who);
+    if (err == ERR_OK) {
+        err = listen_on_all(alone);
+    }
+    if (err == ERR_OK) {
+        err = harden_confine(alone->config, &who);
+    }
     if (err == ERR_OK) {
         err = open_recipes(alone);
     }
@@ -273,6 +284,7 @@ static void stop(struct alone *alone)
         io_thread_free(alone->io);
     }
     recipes_free(alone->recipes);
+    harden_hosts_free(alone->hosts);
 }
 
 enum err recipes_alone_run(const struct config *config)

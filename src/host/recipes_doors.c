@@ -68,6 +68,7 @@ static void on_watch_message(void *context, struct slice message)
 {
     struct recipes *recipes = context;
     recipes->is_touched = true;
+    recipes->told_bytes += message.size;
     rpc_client_wake(recipes->client);
     pthread_mutex_lock(&recipes->mutex);
     runner_watched(recipes->runner, message);
@@ -97,18 +98,21 @@ void recipes__on_acted(void *context, uint64_t id,
 
 /* ---- the store ---------------------------------------------------------- */
 
-static void call(void *context, uint64_t id, enum runner_method method,
-                 struct slice request)
+/* user.at NULL: the service itself. */
+static void call_as(void *context, uint64_t id, enum runner_method method,
+                    struct slice user, struct slice request)
 {
-    static const struct grpc_header cause = {{"etched-cause", 12},
-                                             {"recipe", 6}};
+    const struct grpc_header headers[] = {
+        {SLICE("etched-cause"), SLICE("recipe")},
+        {SLICE("etched-owner"), user},
+    };
     struct recipes *recipes = context;
     struct recipes_call *own = mem_alloc_zero(sizeof(*own));
     bool is_many = method == RUNNER_HISTORY;
     struct rpc_stream_config config = {
         .path = slice_str(runner_method_path(method)),
-        .metadata = &cause,
-        .metadata_count = 1,
+        .metadata = headers,
+        .metadata_count = user.at != NULL ? 2 : 1,
         .deadline_ms = rpc_client_now_ms() + (is_many ? HISTORY_MS : CALL_MS),
         .on_message = on_call_message,
         .on_end = on_call_end,
@@ -120,6 +124,19 @@ static void call(void *context, uint64_t id, enum runner_method method,
     list_push_back(&recipes->calls, &own->link);
     struct rpc_stream *stream = rpc_stream_open(recipes->client, &config);
     rpc_stream_send(stream, request, true);
+}
+
+static void call(void *context, uint64_t id, enum runner_method method,
+                 struct slice request)
+{
+    call_as(context, id, method, slice_of(NULL, 0), request);
+}
+
+static bool may(void *context, struct slice user, enum runner_right right,
+                struct slice key, struct slice end)
+{
+    const struct recipes *recipes = context;
+    return recipes->may(recipes->may_context, user, right, key, end);
 }
 
 static void watch(void *context, struct slice request)
@@ -228,6 +245,8 @@ static void respond(void *context, uint64_t id,
                    answer->content_type != NULL ? answer->content_type : "");
     (void)snprintf(part->retry_after, sizeof(part->retry_after), "%s",
                    answer->retry_after != NULL ? answer->retry_after : "");
+    (void)snprintf(part->allow, sizeof(part->allow), "%s",
+                   answer->allow != NULL ? answer->allow : "");
     if (answer->body.size > 0) {
         memcpy(part->body, answer->body.at, answer->body.size);
     }
@@ -269,6 +288,8 @@ void recipes__fill_doors(struct recipes *recipes, struct runner_doors *doors)
     *doors = (struct runner_doors){
         .context = recipes,
         .call = call,
+        .call_as = recipes->is_own ? call_as : NULL,
+        .may = recipes->may != NULL ? may : NULL,
         .watch = watch,
         .act = act,
         .respond = respond,

@@ -32,7 +32,7 @@ struct recipes_gate {
 /* ---- answers ------------------------------------------------------------ */
 
 struct head {
-    struct http_header headers[API_CORS_HEADERS_MAX + 4];
+    struct http_header headers[API_CORS_HEADERS_MAX + 5];
     size_t count;
 };
 
@@ -42,29 +42,38 @@ static void add(struct head *head, struct slice name, struct slice value)
     head->headers[head->count++] = (struct http_header){name, value};
 }
 
-/* `type` and `retry_after` live as long as the head. */
+/* What isn't in every answer; "": none. They live as long as the head. */
+struct extras {
+    const char *type;
+    const char *retry_after;
+    const char *allow;
+};
+
+static const struct extras no_extras = {"", "", ""};
+
 static void make_head(struct recipes_gate *gate, struct http_exchange *exchange,
-                      const char *type, const char *retry_after,
-                      struct head *head)
+                      const struct extras *extras, struct head *head)
 {
     head->count = api_cors_headers(gate->config.shared, &exchange->request,
                                    head->headers);
-    if (type[0] != '\0') {
-        add(head, SLICE("Content-Type"), slice_str(type));
+    if (extras->type[0] != '\0') {
+        add(head, SLICE("Content-Type"), slice_str(extras->type));
     }
     add(head, SLICE("Cache-Control"), SLICE("no-store"));
     add(head, SLICE("X-Content-Type-Options"), SLICE("nosniff"));
-    if (retry_after[0] != '\0') {
-        add(head, SLICE("Retry-After"), slice_str(retry_after));
+    if (extras->retry_after[0] != '\0') {
+        add(head, SLICE("Retry-After"), slice_str(extras->retry_after));
+    }
+    if (extras->allow[0] != '\0') {
+        add(head, SLICE("Allow"), slice_str(extras->allow));
     }
 }
 
 static void respond(struct recipes_gate *gate, struct http_exchange *exchange,
-                    int status, const char *type, const char *retry_after,
-                    struct slice body)
+                    int status, const struct extras *extras, struct slice body)
 {
     struct head head;
-    make_head(gate, exchange, type, retry_after, &head);
+    make_head(gate, exchange, extras, &head);
     http_respond(exchange, status, head.headers, head.count, body);
 }
 
@@ -73,12 +82,14 @@ static void respond_error(struct recipes_gate *gate,
                           struct http_exchange *exchange, int status,
                           const char *code, const char *message)
 {
+    const struct extras extras = {.type = json_type,
+                                  .retry_after = status == 503 ? "1" : "",
+                                  .allow = ""};
     struct buf body = {0};
     buf_printf(&body, "{\"error\":{\"code\":\"%s\",\"message\":", code);
     json_write_string(&body, slice_str(message));
     buf_append_str(&body, "}}\n");
-    respond(gate, exchange, status, json_type, status == 503 ? "1" : "",
-            buf_slice(&body));
+    respond(gate, exchange, status, &extras, buf_slice(&body));
     buf_deinit(&body);
 }
 
@@ -156,13 +167,15 @@ void recipes_ask__free(struct recipes_ask *ask)
     mem_free(ask);
 }
 
-static void hand_over(struct recipes_gate *gate, struct http_exchange *exchange)
+static void hand_over(struct recipes_gate *gate, struct http_exchange *exchange,
+                      struct slice user)
 {
     struct recipes_ask *ask = mem_alloc_zero(sizeof(*ask));
     struct waiting *waiting;
     arena_init(&ask->arena, 0);
     ask->id = gate->first_id | ++gate->next;
     copy_request(ask, &exchange->request);
+    ask->request.user = keep(&ask->arena, user);
     /* Known before it is handed over: its answer may come at once. */
     waiting = mem_alloc(sizeof(*waiting));
     *waiting =
@@ -186,12 +199,12 @@ bool recipes_gate_is_path(struct slice path)
 }
 
 void recipes_gate_request(struct recipes_gate *gate,
-                          struct http_exchange *exchange)
+                          struct http_exchange *exchange, struct slice user)
 {
     const struct http_request *request = &exchange->request;
     CHECK(recipes_gate_is_path(request->path));
     if (request->method == HTTP_OPTIONS) {
-        respond(gate, exchange, 200, "", "", slice_of("", 0));
+        respond(gate, exchange, 200, &no_extras, slice_of("", 0));
     } else if (gate->config.recipes == NULL) {
         respond_error(gate, exchange, 404, "not_found", gate->config.why_not);
     } else if (gate->is_stopped) {
@@ -204,7 +217,7 @@ void recipes_gate_request(struct recipes_gate *gate,
         respond_error(gate, exchange, 503, "unavailable",
                       "too many requests to the Recipes service are under way");
     } else {
-        hand_over(gate, exchange);
+        hand_over(gate, exchange, user);
     }
 }
 
@@ -225,14 +238,22 @@ void recipes_gate__wake(struct recipes_gate *gate)
     }
 }
 
+static struct extras extras_of(const struct recipes_part *part)
+{
+    return (struct extras){.type = part->content_type,
+                           .retry_after = part->retry_after,
+                           .allow = part->allow};
+}
+
 /* A part after which others come, or the last one of several. */
 static void stream(struct waiting *waiting, const struct recipes_part *part)
 {
     struct recipes_gate *gate = waiting->gate;
     struct http_exchange *exchange = waiting->exchange;
+    struct extras extras = extras_of(part);
     struct head head;
     if (!waiting->is_begun) {
-        make_head(gate, exchange, part->content_type, part->retry_after, &head);
+        make_head(gate, exchange, &extras, &head);
         http_begin(exchange, part->status, head.headers, head.count);
         waiting->is_begun = true;
     }
@@ -263,9 +284,10 @@ static void take_part(struct recipes_gate *gate,
         return;
     }
     struct http_exchange *exchange = waiting->exchange;
+    struct extras extras = extras_of(part);
     exchange->on_gone = NULL;
     forget(waiting);
-    respond(gate, exchange, part->status, part->content_type, part->retry_after,
+    respond(gate, exchange, part->status, &extras,
             slice_of(part->body, part->size));
 }
 

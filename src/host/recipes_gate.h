@@ -43,9 +43,9 @@ void recipes_gate_free(struct recipes_gate *gate);
 
 /* /recipes/v1/... */
 bool recipes_gate_is_path(struct slice path);
-/* Answers now or later. */
+/* Answers now or later. `user` asks; "": nobody. */
 void recipes_gate_request(struct recipes_gate *gate,
-                          struct http_exchange *exchange);
+                          struct http_exchange *exchange, struct slice user);
 /* Brings the answers that were posted to their exchanges. */
 void recipes_gate_take(struct recipes_gate *gate);
 /* Ends all that is under way; new requests are refused. */

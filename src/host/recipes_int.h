@@ -41,6 +41,7 @@ struct recipes_part {
     int status;
     char content_type[64];
     char retry_after[32]; /* "": none */
+    char allow[32];       /* "": none */
     bool more;
     size_t size;
     char body[];
@@ -50,6 +51,9 @@ struct recipes {
     /* ---- set before the thread starts ---- */
     const struct config *flags;
     bool is_own;
+    bool (*may)(void *context, struct slice user, enum runner_right right,
+                struct slice key, struct slice end);
+    void *may_context;
     struct recipes_gate *gates[RECIPES_GATES_MAX];
     size_t gate_count;
     struct secret_box *secrets; /* NULL: no key */
@@ -73,6 +77,7 @@ struct recipes {
     struct list calls;
     struct rpc_stream *watch; /* NULL: none is open */
     bool is_touched;          /* the runner was told something */
+    size_t told_bytes;        /* of events, in this round */
     bool is_etched;
     bool is_known;        /* what the store is */
     int64_t ask_store_ms; /* when to ask (again) what it is */

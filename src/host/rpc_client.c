@@ -1,7 +1,6 @@
 #include "host/rpc_client.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "host/clock_posix.h"
@@ -37,6 +36,8 @@ static void copy_options(struct rpc_client *client,
                          const struct rpc_client_options *options)
 {
     struct arena *arena = &client->arena;
+    client->connect = options->connect;
+    client->connect_context = options->connect_context;
     client->dial_ms = options->dial_ms;
     client->keepalive_ms = options->keepalive_ms;
     client->keepalive_timeout_ms = options->keepalive_timeout_ms;
@@ -76,6 +77,8 @@ enum err rpc_client_open(const struct rpc_client_options *options,
     client->backoff_ms = RPC_BACKOFF_MS_MIN;
     copy_options(client, options);
     enum err err = copy_endpoints(client, options);
+    if (err == ERR_OK)
+        err = rpc_client__open_tls(client, &options->tls);
     if (err != ERR_OK) {
         rpc_client_close(client);
         return err;
@@ -93,10 +96,8 @@ void rpc_client_close(struct rpc_client *client)
     while ((node = list_first(&client->streams)) != NULL)
         rpc_client__forget(CONTAINER_OF(node, struct rpc_stream, link));
     grpc_client_free(client->grpc);
-    if (client->fd >= 0)
-        close(client->fd);
-    if (client->addresses != NULL)
-        freeaddrinfo(client->addresses);
+    rpc_client__close_socket(client);
+    tls_context_unref(client->tls_context);
     buf_deinit(&client->failure);
     arena_deinit(&client->arena);
     mem_free(client);

@@ -44,10 +44,28 @@ enum {
 struct rpc_client;
 struct rpc_stream;
 
+/* How it is with https:// and unixs://, whose certificate has to be for the
+ * host that is named there (with a socket's path: localhost). Files are looked
+ * at anew for each connection. NULL or "": none. */
+struct rpc_client_tls {
+    const char *ca_file; /* none: the system's */
+    const char *cert_file;
+    const char *key_file;
+    const char *server_name; /* in place of the endpoint's host */
+    bool skip_verify;        /* whoever sets it says so aloud */
+    bool is_default;         /* endpoints without a scheme have TLS too */
+};
+
 struct rpc_client_options {
-    /* "host:port" or "http://host:port". */
+    /* In place of dialing: a connected socket, which passes; -1: there is none
+     * now. Endpoints are but names then. NULL: they are dialed. */
+    int (*connect)(void *context);
+    void *connect_context;
+    /* "host:port", "http://host:port", "https://host:port", "unix://path",
+     * "unixs://path". */
     const char *const *endpoints;
     size_t endpoint_count;
+    struct rpc_client_tls tls;
     int64_t dial_ms;              /* for one endpoint; 0: as long as it takes */
     int64_t keepalive_ms;         /* silence before a PING; 0: never */
     int64_t keepalive_timeout_ms; /* and from there to the end */
@@ -62,7 +80,7 @@ struct rpc_client_options {
 
 /* Copies the options and what they point to. Dials nobody yet.
  * Errors: ERR_INVALID (no endpoint, or not a proper one), ERR_UNSUPPORTED
- *         (https://, unix://); the note says it. */
+ *         (another scheme), those of tls_context_new; the note says it. */
 enum err rpc_client_open(const struct rpc_client_options *options,
                          struct rpc_client **out) MUST_USE;
 /* Streams that are open are gone, without on_end. NULL is fine. */

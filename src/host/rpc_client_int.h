@@ -2,16 +2,17 @@
  *
  *   rpc_client.c   what a program calls: run, call
  *   rpc_stream.c   streams
- *   rpc_dial.c     endpoints, the connection, its bytes
+ *   rpc_endpoint.c how endpoints are written, and the TLS that they want
+ *   rpc_dial.c     the connection, its bytes
  *
  * The connection, and the function that moves it:
  *
  *          rpc_client__advance      connected
- *   DOWN ----------------------> DIALING ---> UP
- *    ^     somebody waits           |          |
- *    |                              | fails    |
- *    +--------- next address, then next -------+ rpc_client__drop
- *                     endpoint
+ *   DOWN ----------------------> DIALING ---> (HANDSHAKE) ---> UP
+ *    ^     somebody waits           |             |             |
+ *    |                              | fails       | fails       |
+ *    +--------- next address, then next endpoint ---------------+
+ *                                                 rpc_client__drop
  *
  * A stream has a call while it is on a connection; one without waits for the
  * next connection, with what it has to send in `waiting`.
@@ -25,6 +26,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "host/rpc_client.h"
+#include "host/tls.h"
 
 enum {
     /* Between two rounds of all endpoints that have all failed. */
@@ -38,16 +40,22 @@ enum {
     RPC_READS_MAX = 16,
 };
 
-enum rpc_state { RPC_DOWN, RPC_DIALING, RPC_UP };
+enum rpc_state { RPC_DOWN, RPC_DIALING, RPC_HANDSHAKE, RPC_UP };
 
 struct rpc_endpoint {
-    char *text; /* "host:port" */
-    char *host; /* without brackets */
+    char *text; /* "host:port", or the path */
+    char *host; /* without brackets; with a path "localhost" */
     char *port;
+    char *path;      /* of a Unix socket; NULL: none */
+    char *authority; /* as HTTP has it */
+    bool has_scheme;
+    bool is_tls;
 };
 
 struct rpc_client {
     struct arena arena; /* of what was copied from the options */
+    int (*connect)(void *context);
+    void *connect_context;
     struct rpc_endpoint *endpoints;
     size_t endpoint_count;
     size_t at; /* the endpoint that is used, or tried next */
@@ -58,8 +66,14 @@ struct rpc_client {
     size_t metadata_count;
     int stop_fd;
 
+    struct tls_context *tls_context; /* NULL: no endpoint has TLS */
+    char *server_name;               /* "": the endpoint's host */
+
     enum rpc_state state;
     int fd;                               /* -1: none */
+    struct tls *tls;                      /* of it; NULL: plain */
+    bool has_more;                        /* read, but not taken in yet */
+    bool has_answered;                    /* something came */
     struct addrinfo *addresses, *address; /* DIALING */
     int64_t dial_deadline_ms;
     int64_t not_before_ms; /* DOWN: dial no sooner */
@@ -90,10 +104,16 @@ struct rpc_stream {
     bool calling, gone; /* see wire/grpc_client_int.h */
 };
 
-/* ---- rpc_dial.c ---- */
+/* ---- rpc_endpoint.c ---- */
 
 enum err rpc_client__parse_endpoint(struct arena *arena, const char *text,
                                     struct rpc_endpoint *out) MUST_USE;
+/* Needs: the endpoints. Nothing is loaded where none has TLS. */
+enum err rpc_client__open_tls(struct rpc_client *client,
+                              const struct rpc_client_tls *options) MUST_USE;
+
+/* ---- rpc_dial.c ---- */
+
 /* Does what is due: dials, gives streams to the connection, sends, ends what
  * is late. Returns when to be called again. */
 int64_t rpc_client__advance(struct rpc_client *client, int64_t now_ms);
@@ -101,6 +121,7 @@ int64_t rpc_client__advance(struct rpc_client *client, int64_t now_ms);
 void rpc_client__handle(struct rpc_client *client, short events);
 /* What to ask poll. */
 short rpc_client__wants(struct rpc_client *client);
+void rpc_client__close_socket(struct rpc_client *client);
 /* The connection is over; the next one is to the next endpoint. */
 void rpc_client__drop(struct rpc_client *client, const char *why);
 

@@ -1,86 +1,15 @@
-/* Endpoints, the connection to one of them, and its bytes. */
+/* The connection to one of the endpoints, and its bytes. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "host/rpc_client_int.h"
-
-/* ---- endpoints ---------------------------------------------------------- */
-
-static enum err strip_scheme(struct slice *text)
-{
-    const struct slice separator = SLICE("://");
-    const char *at = memmem(text->at, text->size, separator.at, separator.size);
-    if (at == NULL)
-        return ERR_OK;
-    struct slice scheme = slice_of(text->at, (size_t)(at - text->at));
-    if (slice_eq(scheme, SLICE("https")))
-        return err_set(ERR_UNSUPPORTED,
-                       "https:// isn't supported: TLS comes with a later "
-                       "version");
-    if (!slice_eq(scheme, SLICE("http")))
-        return err_set(ERR_UNSUPPORTED, "%.*s:// isn't supported",
-                       (int)scheme.size, scheme.at);
-    text->at += scheme.size + separator.size;
-    text->size -= scheme.size + separator.size;
-    return ERR_OK;
-}
-
-static struct slice trim(struct slice text)
-{
-    while (text.size > 0 && text.at[0] == ' ')
-        text = slice_of(text.at + 1, text.size - 1);
-    while (text.size > 0 && text.at[text.size - 1] == ' ')
-        text.size--;
-    return text;
-}
-
-static char *keep(struct arena *arena, struct slice text)
-{
-    return arena_printf(arena, "%.*s", (int)text.size, text.at);
-}
-
-/* The colon before the port: the last one, but none within brackets. */
-static enum err split(struct slice text, struct slice *host, struct slice *port)
-{
-    const char *colon = text.size > 0 ? memrchr(text.at, ':', text.size) : NULL;
-    if (colon == NULL ||
-        memchr(colon, ']', (size_t)(text.at + text.size - colon)) != NULL)
-        return err_set(ERR_INVALID, "missing port in address");
-    *host = slice_of(text.at, (size_t)(colon - text.at));
-    *port = slice_of(colon + 1, text.size - host->size - 1);
-    if (host->size >= 2 && host->at[0] == '[' &&
-        host->at[host->size - 1] == ']')
-        *host = slice_of(host->at + 1, host->size - 2);
-    else if (slice_find(*host, ':') >= 0)
-        return err_set(ERR_INVALID, "too many colons in address");
-    return port->size > 0 ? ERR_OK
-                          : err_set(ERR_INVALID, "missing port in address");
-}
-
-enum err rpc_client__parse_endpoint(struct arena *arena, const char *text,
-                                    struct rpc_endpoint *out)
-{
-    struct slice rest = trim(slice_str(text));
-    struct slice host = {0};
-    struct slice port = {0};
-    enum err err = strip_scheme(&rest);
-    ptrdiff_t slash = slice_find(rest, '/');
-    if (slash >= 0)
-        rest.size = (size_t)slash;
-    if (err == ERR_OK)
-        err = split(rest, &host, &port);
-    if (err != ERR_OK)
-        return err_wrap(err, "endpoint \"%s\"", text);
-    out->text = keep(arena, rest);
-    out->host = keep(arena, host);
-    out->port = keep(arena, port);
-    return ERR_OK;
-}
 
 /* ---- the connection ----------------------------------------------------- */
 
@@ -89,8 +18,13 @@ static struct rpc_endpoint *endpoint(const struct rpc_client *client)
     return &client->endpoints[client->at];
 }
 
-static void close_socket(struct rpc_client *client)
+void rpc_client__close_socket(struct rpc_client *client)
 {
+    if (client->tls != NULL)
+        tls_goodbye(client->tls);
+    tls_free(client->tls);
+    client->tls = NULL;
+    client->has_more = false;
     if (client->fd >= 0)
         close(client->fd);
     client->fd = -1;
@@ -125,7 +59,7 @@ void rpc_client__drop(struct rpc_client *client, const char *why)
 {
     struct grpc_client *grpc = client->grpc;
     set_failure(client, why);
-    close_socket(client);
+    rpc_client__close_socket(client);
     client->grpc = NULL;
     count_failure(client, rpc_client_now_ms());
     grpc_client_free(grpc);
@@ -134,7 +68,7 @@ void rpc_client__drop(struct rpc_client *client, const char *why)
 static void go_up(struct rpc_client *client)
 {
     struct grpc_client_config config = {
-        .authority = slice_str(endpoint(client)->text),
+        .authority = slice_str(endpoint(client)->authority),
         .user_agent = client->user_agent,
         .message_bytes_max = client->message_bytes_max,
     };
@@ -144,10 +78,40 @@ static void go_up(struct rpc_client *client)
     client->grpc = grpc_client_new(&config);
     client->state = RPC_UP;
     client->heard_ms = rpc_client_now_ms();
+    client->has_answered = false;
     client->pinged_ms = 0;
     client->leaving_ms = 0;
     freeaddrinfo(client->addresses);
     client->addresses = client->address = NULL;
+}
+
+/* A step of it. */
+static void shake_hands(struct rpc_client *client)
+{
+    enum err err = tls_handshake(client->tls);
+    if (err == ERR_BUSY)
+        return;
+    if (err == ERR_OK) {
+        go_up(client);
+        return;
+    }
+    (void)err_wrap(err, "authentication handshake failed");
+    rpc_client__drop(client, err_note());
+}
+
+static void be_connected(struct rpc_client *client)
+{
+    const char *name = client->server_name;
+    if (!endpoint(client)->is_tls) {
+        go_up(client);
+        return;
+    }
+    (void)tls_context_reload(client->tls_context);
+    client->tls = tls_new(client->tls_context, client->fd,
+                          name[0] ? name : endpoint(client)->host);
+    CHECK(client->tls != NULL);
+    client->state = RPC_HANDSHAKE;
+    shake_hands(client);
 }
 
 /* Begins with the next address that can be begun with; none: the endpoint has
@@ -168,7 +132,7 @@ static void dial_address(struct rpc_client *client)
             continue;
         }
         if (connect(client->fd, to->ai_addr, to->ai_addrlen) == 0) {
-            go_up(client);
+            be_connected(client);
             return;
         }
         if (errno == EINPROGRESS)
@@ -178,11 +142,49 @@ static void dial_address(struct rpc_client *client)
     rpc_client__drop(client, strerror(number));
 }
 
+static void dial_own(struct rpc_client *client)
+{
+    client->fd = client->connect(client->connect_context);
+    client->state = RPC_DIALING;
+    if (client->fd < 0) {
+        rpc_client__drop(client, "there is no connection now");
+        return;
+    }
+    go_up(client);
+}
+
+/* Such a connection is there at once, or not at all. */
+static void dial_path(struct rpc_client *client)
+{
+    const char *path = endpoint(client)->path;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t size = strlen(path);
+    CHECK_LT(size, sizeof address.sun_path);
+    memcpy(address.sun_path, path, size);
+    client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (client->fd < 0 ||
+        connect(client->fd, (void *)&address, sizeof address) != 0)
+        rpc_client__drop(client, strerror(errno));
+    else
+        be_connected(client);
+}
+
 /* Names are looked up while all else waits. */
 static void dial(struct rpc_client *client, int64_t now_ms)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                              .ai_flags = AI_NUMERICSERV};
+    if (client->connect != NULL) {
+        dial_own(client);
+        return;
+    }
+    client->dial_deadline_ms =
+        client->dial_ms > 0 ? now_ms + client->dial_ms : INT64_MAX;
+    if (endpoint(client)->path != NULL) {
+        client->state = RPC_DIALING;
+        dial_path(client);
+        return;
+    }
     int result = getaddrinfo(endpoint(client)->host, endpoint(client)->port,
                              &hints, &client->addresses);
     client->state = RPC_DIALING;
@@ -192,8 +194,6 @@ static void dial(struct rpc_client *client, int64_t now_ms)
         return;
     }
     client->address = client->addresses;
-    client->dial_deadline_ms =
-        client->dial_ms > 0 ? now_ms + client->dial_ms : INT64_MAX;
     dial_address(client);
 }
 
@@ -204,7 +204,7 @@ static void finish_dial(struct rpc_client *client)
     if (getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &number, &size) != 0)
         number = errno;
     if (number == 0) {
-        go_up(client);
+        be_connected(client);
         return;
     }
     if (client->address->ai_next == NULL) {
@@ -217,12 +217,22 @@ static void finish_dial(struct rpc_client *client)
 
 /* ---- bytes -------------------------------------------------------------- */
 
+static ssize_t send_piece(struct rpc_client *client, struct slice piece)
+{
+    /* iovec has no const; what it points to is only read. */
+    struct iovec bytes = {.iov_base = (void *)(uintptr_t)piece.at,
+                          .iov_len = piece.size};
+    return client->tls != NULL
+               ? tls_send(client->tls, &bytes, 1)
+               : send(client->fd, piece.at, piece.size, MSG_NOSIGNAL);
+}
+
 static void send_bytes(struct rpc_client *client)
 {
     struct slice piece;
     while (client->state == RPC_UP &&
            grpc_client_output(client->grpc, &piece, 1) > 0) {
-        ssize_t sent = send(client->fd, piece.at, piece.size, MSG_NOSIGNAL);
+        ssize_t sent = send_piece(client, piece);
         if (sent >= 0) {
             grpc_client_sent(client->grpc, (size_t)sent);
             continue;
@@ -239,24 +249,47 @@ static void send_bytes(struct rpc_client *client)
 static void note_heard(struct rpc_client *client)
 {
     client->heard_ms = rpc_client_now_ms();
+    client->has_answered = true;
     client->pinged_ms = 0;
     client->failed = 0;
     client->backoff_ms = RPC_BACKOFF_MS_MIN;
 }
 
+/* With TLS 1.3 a server says what it thinks of our certificate when for us the
+ * handshake is done, and one that wants TLS has no word for who comes without.
+ */
+static void drop_ended(struct rpc_client *client, ssize_t got)
+{
+    const char *why =
+        got < 0 ? strerror(errno) : "the server closed the connection";
+    struct buf text = {0};
+    buf_append_str(&text, why);
+    if (!client->has_answered)
+        buf_append_str(&text, client->tls != NULL
+                                  ? " after the TLS handshake: does it want a "
+                                    "(another) certificate?"
+                                  : " without an answer: does it want https?");
+    buf_append_char(&text, '\0');
+    rpc_client__drop(client, text.at);
+    buf_deinit(&text);
+}
+
+/* What TLS holds already isn't polled for: has_more says that some may be
+ * left. */
 static void receive_bytes(struct rpc_client *client)
 {
     char bytes[RPC_READ_BYTES];
+    client->has_more = false;
     for (int i = 0; i < RPC_READS_MAX && client->state == RPC_UP; i++) {
-        ssize_t got = recv(client->fd, bytes, sizeof bytes, 0);
+        ssize_t got = client->tls != NULL
+                          ? tls_recv(client->tls, bytes, sizeof bytes)
+                          : recv(client->fd, bytes, sizeof bytes, 0);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0 && errno == EAGAIN)
             return;
         if (got <= 0) {
-            rpc_client__drop(client, got < 0
-                                         ? strerror(errno)
-                                         : "the server closed the connection");
+            drop_ended(client, got);
             return;
         }
         enum err err =
@@ -269,12 +302,15 @@ static void receive_bytes(struct rpc_client *client)
         }
         note_heard(client);
     }
+    client->has_more = client->tls != NULL;
 }
 
 void rpc_client__handle(struct rpc_client *client, short events)
 {
     if (client->state == RPC_DIALING && events != 0)
         finish_dial(client);
+    else if (client->state == RPC_HANDSHAKE && events != 0)
+        shake_hands(client);
     else if (client->state == RPC_UP && (events & (POLLIN | POLLERR | POLLHUP)))
         receive_bytes(client);
 }
@@ -284,6 +320,8 @@ short rpc_client__wants(struct rpc_client *client)
     struct slice piece;
     if (client->state == RPC_DIALING)
         return POLLOUT;
+    if (client->state == RPC_HANDSHAKE)
+        return tls_wants(client->tls);
     if (client->state != RPC_UP)
         return 0;
     return grpc_client_output(client->grpc, &piece, 1) > 0 ? POLLIN | POLLOUT
@@ -368,6 +406,11 @@ static int64_t keep_alive(struct rpc_client *client, int64_t now_ms)
     return now_ms + client->keepalive_timeout_ms;
 }
 
+static bool is_dialing(const struct rpc_client *client)
+{
+    return client->state == RPC_DIALING || client->state == RPC_HANDSHAKE;
+}
+
 static int64_t advance_down(struct rpc_client *client, int64_t now_ms)
 {
     if (!somebody_waits(client))
@@ -375,11 +418,15 @@ static int64_t advance_down(struct rpc_client *client, int64_t now_ms)
     if (now_ms < client->not_before_ms)
         return client->not_before_ms;
     dial(client, now_ms);
-    return client->state == RPC_DIALING ? client->dial_deadline_ms : now_ms;
+    return is_dialing(client) ? client->dial_deadline_ms : now_ms;
 }
 
 static int64_t advance_up(struct rpc_client *client, int64_t now_ms)
 {
+    if (client->has_more)
+        receive_bytes(client);
+    if (client->state != RPC_UP)
+        return now_ms;
     start_waiting(client, now_ms);
     int64_t next_ms = leave(client, now_ms);
     if (client->state == RPC_UP) {
@@ -387,16 +434,18 @@ static int64_t advance_up(struct rpc_client *client, int64_t now_ms)
         next_ms = alive_ms < next_ms ? alive_ms : next_ms;
     }
     send_bytes(client);
-    return client->state == RPC_UP ? next_ms : now_ms;
+    return client->state == RPC_UP && !client->has_more ? next_ms : now_ms;
 }
 
 int64_t rpc_client__advance(struct rpc_client *client, int64_t now_ms)
 {
     int64_t late_ms = end_late(client, now_ms);
     int64_t next_ms = now_ms;
-    if (client->state == RPC_DIALING && now_ms >= client->dial_deadline_ms)
-        rpc_client__drop(client, "dialing timed out");
-    else if (client->state == RPC_DIALING)
+    if (is_dialing(client) && now_ms >= client->dial_deadline_ms)
+        rpc_client__drop(client, client->state == RPC_HANDSHAKE
+                                     ? "the TLS handshake timed out"
+                                     : "dialing timed out");
+    else if (is_dialing(client))
         next_ms = client->dial_deadline_ms;
     else if (client->state == RPC_UP)
         next_ms = advance_up(client, now_ms);

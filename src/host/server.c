@@ -84,8 +84,12 @@ static enum err open_files(struct server *server)
 {
     const struct config *config = server->config;
     struct kv_lmdb_config kv = {.no_sync = config->unsafe_no_fsync};
-    enum err err = data_dir_open(config->data_dir, config->wal_dir,
-                                 config->force, &server->dir);
+    enum err err =
+        data_dir_open_as(&server->privileges, config->data_dir, config->wal_dir,
+                         config->force, &server->dir);
+    if (err == ERR_OK) {
+        err = server__confine(server);
+    }
     if (err != ERR_OK) {
         return err;
     }
@@ -105,6 +109,7 @@ static enum err open_peers(struct server *server)
         .snapshot_bytes_per_s = SNAPSHOT_BYTES_PER_S,
         .on_turn = server__on_peers_turn,
         .on_http = server__on_peer_http,
+        .tls = server->peer_out_tls,
         .on_refused = server__on_refused,
         .context = server,
     };
@@ -163,6 +168,8 @@ static enum err start_threads(struct server *server)
             .recipes = server->recipes,
             .recipes_why_not = server->recipes_why_not,
             .has_gateway = server->config->enable_grpc_gateway,
+            .hosts = server->hosts,
+            .limits = server->limits,
             .streams_max = streams_max_of(server->config),
             .ping_min_ms = server->config->grpc_keepalive_min_time_ns / MS_NS,
             .keepalive_ms = server->config->grpc_keepalive_interval_ns / MS_NS,
@@ -205,6 +212,8 @@ static enum err start_loop(struct server *server)
     uv_timer_init(&server->loop, &server->accept_again);
     uv_timer_init(&server->loop, &server->watch);
     uv_timer_init(&server->loop, &server->handover);
+    uv_timer_init(&server->loop, &server->tls_look);
+    uv_timer_init(&server->loop, &server->auth_look);
     return ERR_OK;
 }
 
@@ -268,6 +277,7 @@ static enum err stop_threads(struct server *server)
                        "stopped with writes that could not be done; none of "
                        "them was acknowledged");
     }
+    server__stop_tls(server);
     if (server->work != NULL) {
         work_pool_stop(server->work);
     }
@@ -307,6 +317,9 @@ static void close_files(struct server *server)
     if (server->dir.path != NULL) {
         data_dir_close(&server->dir);
     }
+    server__close_tls(server);
+    server__close_auth(server);
+    server__close_process(server);
     lock_posix_free(server->lock);
     mem_free(server->client_urls);
     mem_free(server->peer_urls);
@@ -316,9 +329,18 @@ static void close_files(struct server *server)
 
 static enum err start(struct server *server, const struct server_args *args)
 {
-    enum err err = server__listen(server);
+    enum err err = server__open_process(server);
+    if (err == ERR_OK) {
+        err = server__listen(server);
+    }
     if (err == ERR_OK) {
         err = open_files(server);
+    }
+    if (err == ERR_OK) {
+        err = server__open_tls(server);
+    }
+    if (err == ERR_OK) {
+        err = server__open_auth(server);
     }
     if (err == ERR_OK) {
         err = open_peers(server);
@@ -328,11 +350,17 @@ static enum err start(struct server *server, const struct server_args *args)
     }
     if (err == ERR_OK && server->proxy_of == NULL) {
         fill_shared(server, args->argc, args->argv);
+        server__fill_auth(server);
         server__fill_rpc(server);
         err = server__open_recipes(server);
+        server__fill_process(server);
         if (err == ERR_OK) {
             err = start_threads(server);
         }
+        if (err == ERR_OK) {
+            err = server__start_tls(server);
+        }
+        server__start_auth(server);
     }
     return err;
 }

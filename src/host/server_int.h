@@ -4,8 +4,11 @@
  *   server_node.c      the node's configuration, and where the ids come from
  *   server_threads.c   turns of the core and backend, and who runs them
  *   server_listen.c    accepting connections
+ *   server_tls.c       certificates, and where handshakes are done
+ *   server_auth.c      what passwords and tokens are checked with
  *   server_rpc.c       what v3's services need of the server
  *   server_recipes.c   the Recipes service beside it
+ *   server_process.c   what the process gives up, and who may ask how much
  *   server_stop.c      what makes it ready, and what makes it end
  */
 #ifndef ETCHED_HOST_SERVER_INT_H
@@ -14,12 +17,14 @@
 #include <pthread.h>
 #include <uv.h>
 
+#include "host/audit.h"
 #include "host/bootstrap.h"
 #include "host/data_dir.h"
 #include "host/io_thread.h"
 #include "host/peers.h"
 #include "host/recipes.h"
 #include "host/server.h"
+#include "host/tls_gate.h"
 #include "host/work_pool.h"
 #include "host/worker.h"
 
@@ -28,11 +33,14 @@ enum {
     SERVER_PORTS_MAX = 16,
 };
 
+enum server_port_kind { SERVER_CLIENTS, SERVER_METRICS, SERVER_PEERS };
+
 struct server_port {
     uv_poll_t poll;
     struct server *server;
     int fd;
-    bool is_peer;
+    enum server_port_kind kind;
+    bool is_tls;
 };
 
 struct server {
@@ -40,6 +48,19 @@ struct server {
     void (*reload)(void *context);
     void *reload_context;
     struct data_dir dir;
+    struct privileges privileges; /* who it is going to be */
+    struct audit_log *audit;      /* NULL: none was asked for */
+    struct harden_hosts *hosts;
+    struct limits *limits; /* NULL: none */
+    /* NULL: plain. */
+    struct tls_context *client_tls;
+    struct tls_context *peer_tls;
+    struct tls_context *peer_out_tls; /* of the connections that it makes */
+    struct tls_gate *gate;
+    size_t handshakes_max;
+    uv_timer_t tls_look;
+    struct server_auth *auth; /* NULL: not opened */
+    uv_timer_t auth_look;
     struct disk *disk;
     struct kv *kv;
     struct lock *lock;
@@ -134,7 +155,46 @@ void server__start_accepting(struct server *server);
 /* Needs: the handles are closed. */
 void server__close_ports(struct server *server);
 /* A connection on the peer port that speaks HTTP. Any thread. */
-void server__on_peer_http(void *context, int fd);
+void server__on_peer_http(void *context, int fd, struct tls *tls);
+
+/* One that was accepted; `tls`: its handshake is done. Any thread. */
+void server__adopt(struct server *server, int fd, struct tls *tls,
+                   enum server_port_kind kind);
+
+/* ---- server_tls.c -------------------------------------------------------- */
+
+/* Reads the files, or makes them (--auto-tls). Needs: the data directory. */
+enum err server__open_tls(struct server *server) MUST_USE;
+/* How many handshakes there may be, where so many file descriptors are free. */
+size_t server__handshakes_max(const struct server *server, size_t fds);
+enum err server__start_tls(struct server *server) MUST_USE;
+/* Needs: nobody asks for metrics any more. */
+void server__stop_tls(struct server *server);
+void server__close_tls(struct server *server);
+void server__put_tls_metrics(struct server *server, struct buf *out);
+
+/* ---- server_auth.c ------------------------------------------------------- */
+
+/* Reads the keys of tokens, where there are any. */
+enum err server__open_auth(struct server *server) MUST_USE;
+struct auth_tokens *server__tokens(const struct server *server);
+/* Into the api's. */
+void server__fill_auth(struct server *server);
+/* Looks at whether the keys have changed. */
+void server__start_auth(struct server *server);
+void server__close_auth(struct server *server);
+
+/* ---- server_process.c ---------------------------------------------------- */
+
+/* Before the ports are opened. */
+enum err server__open_process(struct server *server) MUST_USE;
+/* The ports are open and the folder is held: the rest is done with fewer
+ * rights. */
+enum err server__confine(struct server *server) MUST_USE;
+/* Into the api's: the audit log, limits, what they have counted. Needs: the
+ * recipes are opened. */
+void server__fill_process(struct server *server);
+void server__close_process(struct server *server);
 
 /* ---- server_stop.c ------------------------------------------------------- */
 

@@ -22,7 +22,7 @@ enum {
 
 /* What the client has sent by now is read: closing with unread bytes resets
  * the connection, and the client might not see the answer. */
-static void refuse(int fd)
+static void refuse(int fd, struct tls *tls)
 {
     char unread[4096];
     static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
@@ -30,30 +30,69 @@ static void refuse(int fd)
                                  "Content-Length: 34\r\n"
                                  "Connection: close\r\n\r\n"
                                  "{\"message\":\"too many connections\"}";
-    ssize_t sent = send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL);
+    const struct iovec piece = {.iov_base = (void *)(uintptr_t)answer,
+                                .iov_len = sizeof(answer) - 1};
+    ssize_t sent = tls != NULL
+                       ? tls_send(tls, &piece, 1)
+                       : send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL);
     (void)sent;
+    if (tls != NULL) {
+        tls_goodbye(tls);
+        tls_free(tls);
+    }
     (void)shutdown(fd, SHUT_WR);
     ssize_t got = recv(fd, unread, sizeof(unread), 0);
     (void)got;
     close(fd);
 }
 
-static void adopt(struct server *server, int fd, bool is_peer)
+static bool may_come(struct server *server)
 {
     _Atomic uint64_t *open = &server->shared.stats[API_CONNECTIONS];
+    if (atomic_fetch_add(open, 1) < server->connections_max) {
+        return true;
+    }
+    atomic_fetch_sub(open, 1);
+    return false;
+}
+
+/* One that speaks HTTP. */
+static void adopt(struct server *server, int fd, struct tls *tls,
+                  enum server_port_kind kind)
+{
     CHECK(server->io_count > 0);
-    if (atomic_fetch_add(open, 1) >= server->connections_max) {
-        atomic_fetch_sub(open, 1);
-        refuse(fd);
+    if (!may_come(server)) {
+        refuse(fd, tls);
         return;
     }
     size_t next = atomic_fetch_add(&server->next_io, 1);
-    io_thread_adopt(server->io[next % server->io_count], fd, is_peer);
+    struct io_thread *io = server->io[next % server->io_count];
+    if (kind == SERVER_METRICS) {
+        io_thread_adopt_metrics(io, fd, tls);
+    } else {
+        io_thread_adopt_tls(io, fd, tls, kind == SERVER_PEERS);
+    }
 }
 
-void server__on_peer_http(void *context, int fd)
+void server__adopt(struct server *server, int fd, struct tls *tls,
+                   enum server_port_kind kind)
 {
-    adopt(context, fd, true);
+    if (kind == SERVER_PEERS) {
+        peers_accept(server->peers, fd, tls);
+    } else {
+        adopt(server, fd, tls, kind);
+    }
+}
+
+void server__on_peer_http(void *context, int fd, struct tls *tls)
+{
+    adopt(context, fd, tls, SERVER_PEERS);
+}
+
+static struct tls_context *tls_of(const struct server_port *port)
+{
+    return port->kind == SERVER_PEERS ? port->server->peer_tls
+                                      : port->server->client_tls;
 }
 
 static void on_connection(uv_poll_t *poll, int status, int events);
@@ -105,10 +144,10 @@ static void on_connection(uv_poll_t *poll, int status, int events)
             return;
         }
         server->accept_failing = false;
-        if (port->is_peer) {
-            peers_accept(server->peers, fd);
+        if (port->is_tls) {
+            tls_gate_take(server->gate, fd, tls_of(port), (int)port->kind);
         } else {
-            adopt(server, fd, false);
+            server__adopt(server, fd, NULL, port->kind);
         }
     }
 }
@@ -144,7 +183,10 @@ enum err server__bound_connections(struct server *server)
     uint64_t peers = (machine.fd_limit - needed) / 4;
     peers = peers < FDS_OF_PEERS ? peers : FDS_OF_PEERS;
     peers_bound_strangers(server->peers, (size_t)peers / 2 + 1);
-    server->connections_max = machine.fd_limit - needed - peers;
+    server->handshakes_max = server__handshakes_max(
+        server, (size_t)(machine.fd_limit - needed - peers));
+    server->connections_max =
+        machine.fd_limit - needed - peers - server->handshakes_max;
     if (server->connections_max > wanted) {
         server->connections_max = wanted;
     } else if (server->connections_max < wanted / 2) {
@@ -158,7 +200,7 @@ enum err server__bound_connections(struct server *server)
 }
 
 static enum err listen_on(struct server *server, const struct config_urls *urls,
-                          bool is_peer)
+                          enum server_port_kind kind)
 {
     for (size_t i = 0; i < urls->count; i++) {
         struct server_port *port = &server->ports[server->port_count];
@@ -172,7 +214,8 @@ static enum err listen_on(struct server *server, const struct config_urls *urls,
             return err;
         }
         port->server = server;
-        port->is_peer = is_peer;
+        port->kind = kind;
+        port->is_tls = urls->at[i].tls;
         server->port_count++;
     }
     return ERR_OK;
@@ -181,12 +224,17 @@ static enum err listen_on(struct server *server, const struct config_urls *urls,
 enum err server__listen(struct server *server)
 {
     const struct config *config = server->config;
-    enum err err = listen_on(server, &config->listen_client_urls, false);
+    enum err err =
+        listen_on(server, &config->listen_client_urls, SERVER_CLIENTS);
     if (err == ERR_OK) {
-        err = listen_on(server, &config->listen_metrics_urls, false);
+        err =
+            listen_on(server, &config->listen_client_http_urls, SERVER_CLIENTS);
     }
     if (err == ERR_OK) {
-        err = listen_on(server, &config->listen_peer_urls, true);
+        err = listen_on(server, &config->listen_metrics_urls, SERVER_METRICS);
+    }
+    if (err == ERR_OK) {
+        err = listen_on(server, &config->listen_peer_urls, SERVER_PEERS);
     }
     return err;
 }

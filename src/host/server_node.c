@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "host/clock_posix.h"
+#include "host/recipes_history.h"
 #include "host/server_int.h"
 
 enum {
@@ -81,6 +82,7 @@ static enum err open_found(struct server *server, const struct bootstrap *found)
         .flush_revisions = config->backend_batch_limit > 0
                                ? (size_t)config->backend_batch_limit
                                : LIMIT_FLUSH_REVISIONS,
+        .tokens = server__tokens(server),
         .on_commits = server__on_commits,
         .on_answered = server__on_answered,
         .on_jump = server__on_jump,
@@ -89,6 +91,7 @@ static enum err open_found(struct server *server, const struct bootstrap *found)
         .context = server,
     };
     set_compaction(config, &node);
+    node.oldest_wanted = recipes_oldest_cursor;
     set_cluster(config, found, &node);
     return node_open(&node, &server->node);
 }

@@ -1,66 +1,50 @@
-/* The Recipes service beside the server: a client of it, by its own port. */
-#include <netinet/in.h>
+/* The Recipes service beside the server: a client of it, by a connection of the
+ * process's own. */
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "host/server_int.h"
 
-/* A port of 0 was chosen by the system. */
-static int port_of(int fd)
+/* No port has seen it, so it needs neither TLS nor a password, and counts for
+ * nobody's limits. On the thread of the service. */
+static int connect_own(void *context)
 {
-    struct sockaddr_storage address;
-    socklen_t size = sizeof(address);
-    if (getsockname(fd, (struct sockaddr *)&address, &size) != 0) {
-        return 0;
+    struct server *server = context;
+    int pair[2];
+    CHECK(server->io_count > 0);
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+                   pair) != 0) {
+        return -1;
     }
-    if (address.ss_family == AF_INET6) {
-        return ntohs(
-            ((const struct sockaddr_in6 *)(const void *)&address)->sin6_port);
-    }
-    return ntohs(
-        ((const struct sockaddr_in *)(const void *)&address)->sin_port);
+    atomic_fetch_add(&server->shared.stats[API_CONNECTIONS], 1);
+    io_thread_adopt_own(server->io[0], pair[1]);
+    return pair[0];
 }
 
-/* How this machine reaches what listens there. */
-static void write_endpoint(struct buf *out, const struct config_url *url,
-                           int port)
+/* On the thread of the service. */
+static bool may(void *context, struct slice user, enum runner_right right,
+                struct slice key, struct slice end)
 {
-    const char *host = url->host;
-    if (strcmp(host, "localhost") == 0 || strcmp(host, "0.0.0.0") == 0) {
-        host = "127.0.0.1";
-    } else if (strcmp(host, "::") == 0) {
-        host = "::1";
-    }
-    buf_printf(out, strchr(host, ':') != NULL ? "[%s]:%d" : "%s:%d", host,
-               port);
-    buf_append_char(out, '\0');
+    static const struct slice ours = {"/_recipes/", 10};
+    const struct server *server = context;
+    const struct auth *auth = node_auth(server->node);
+    struct lock *lock = node_lock(server->node);
+    enum auth_access access = right == RUNNER_READ ? AUTH_READ : AUTH_WRITE;
+    lock_read(lock);
+    enum v3_error error = right == RUNNER_ADMIN ? auth_may_admin(auth, user)
+                          : slice_has_prefix(key, ours)
+                              ? auth_may_recipe(auth, user, access, key, end)
+                              : auth_may(auth, user, access, key, end);
+    unlock_read(lock);
+    return error == V3_OK;
 }
 
-/* The server's own: the first address that can be dialed. False: none. */
-static bool own_endpoint(const struct server *server, struct buf *out)
+static enum err open_with(struct server *server,
+                          const struct recipes_config *config)
 {
-    const struct config_urls *urls = &server->config->listen_client_urls;
-    CHECK_LE(urls->count, server->port_count);
-    for (size_t i = 0; i < urls->count; i++) {
-        if (!urls->at[i].is_unix && !urls->at[i].tls) {
-            write_endpoint(out, &urls->at[i], port_of(server->ports[i].fd));
-            return true;
-        }
-    }
-    return false;
-}
-
-static enum err open_at(struct server *server, const char *const *endpoints,
-                        size_t count, bool is_own)
-{
-    const struct recipes_config config = {
-        .endpoints = endpoints,
-        .endpoint_count = count,
-        .is_own = is_own,
-        .flags = server->config,
-    };
-    enum err err = recipes_new(&config, &server->recipes);
+    enum err err = recipes_new(config, &server->recipes);
     if (err == ERR_OK) {
         server->shared.more_metrics = recipes_metrics;
         server->shared.more_metrics_context = server->recipes;
@@ -70,25 +54,22 @@ static enum err open_at(struct server *server, const char *const *endpoints,
 
 enum err server__open_recipes(struct server *server)
 {
-    const struct config *config = server->config;
-    const struct config_list *endpoints = &config->recipes_endpoints;
-    struct buf own = {0};
+    const struct config *flags = server->config;
+    struct recipes_config config = {.flags = flags};
     enum err err = ERR_OK;
     const char *why_not = NULL;
-    if (!config->recipes) {
+    if (!flags->recipes) {
         why_not = "the Recipes service is turned off here (--recipes=false)";
-    } else if (endpoints->count > 0) {
-        err = open_at(server, endpoints->at, endpoints->count, false);
-    } else if (own_endpoint(server, &own)) {
-        const char *endpoint = own.at;
-        err = open_at(server, &endpoint, 1, true);
+    } else if (flags->recipes_endpoints.count > 0) {
+        config.endpoints = flags->recipes_endpoints.at;
+        config.endpoint_count = flags->recipes_endpoints.count;
+        err = open_with(server, &config);
     } else {
-        why_not = "the Recipes service is a client of this server, which "
-                  "listens on no plain TCP address that it could use "
-                  "(--recipes-endpoints names another)";
-        log_warn("recipes", why_not);
+        config.connect = connect_own;
+        config.may = may;
+        config.context = server;
+        err = open_with(server, &config);
     }
     server->recipes_why_not = mem_strdup(why_not != NULL ? why_not : "");
-    buf_deinit(&own);
     return err;
 }

@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "host/harden.h"
 #include "host/server_int.h"
 
 enum {
@@ -52,6 +53,13 @@ static void say_ready(const struct server *server,
                  LOG_INT("revision", progress->revision));
         buf_deinit(&command);
     }
+}
+
+/* Last, so that nobody overlooks it. */
+static void warn_open(struct server *server)
+{
+    bool has_users = auth_is_on(node_auth(server->node));
+    (void)harden_warn_open(server->config, has_users);
 }
 
 /* The others can tell who this is, and writes find a leader. */
@@ -121,6 +129,7 @@ static void on_watch(uv_timer_t *timer)
     if (!server->is_ready && is_published(server, &progress)) {
         server->is_ready = true;
         say_ready(server, &progress);
+        warn_open(server);
         uv_timer_start(timer, on_watch, WATCH_LOOK_MS, WATCH_LOOK_MS);
     }
 }
@@ -180,6 +189,7 @@ static void on_signal(uv_signal_t *signal, int number)
         if (server->reload != NULL) {
             server->reload(server->reload_context);
         }
+        audit_log_reopen(server->audit);
         return;
     }
     log_info("host", "stopping",

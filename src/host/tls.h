@@ -97,8 +97,12 @@ short tls_wants(const struct tls *tls);
 /* 0: the other side has said goodbye. */
 ssize_t tls_recv(struct tls *tls, void *out, size_t size);
 ssize_t tls_send(struct tls *tls, const struct iovec *pieces, size_t count);
-/* Bytes that are decrypted and can be had without the socket. */
-size_t tls_pending(const struct tls *tls);
+/* From now on the socket is read in large pieces, several records at once: as
+ * nothing of the socket then tells of what is left, the caller reads as long
+ * as tls_has_more, or until EAGAIN. Without it, whoever reads into 16 KiB or
+ * more leaves nothing behind. */
+void tls_read_ahead(struct tls *tls);
+bool tls_has_more(const struct tls *tls);
 /* Says goodbye, as far as the socket takes it. */
 void tls_goodbye(struct tls *tls);
 

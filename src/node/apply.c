@@ -17,12 +17,27 @@ void node__add_commit(void *context, struct mvcc_commit *commit)
     node->commits[node->commit_count++] = commit;
 }
 
-static enum err apply_tree(struct node *node, const struct tree_command *tree,
+/* Nothing was done. */
+static void refuse_tree(struct node *node, struct tree_result *result)
+{
+    *result = (struct tree_result){
+        .error = TREE_UNAUTHORIZED,
+        .index = mvcc_next_revision(node->mvcc) - 1,
+    };
+}
+
+static enum err apply_tree(struct node *node, const struct command *command,
                            int64_t time_ns, struct node_request *request)
 {
     struct tree_result result = {0};
     struct mvcc_commit *commit = NULL;
-    enum err err = tree_write(&node->tree, tree, time_ns, &result, &commit);
+    enum err err = ERR_OK;
+    if (node__may(node, command, NULL) != V3_OK) {
+        refuse_tree(node, &result);
+    } else {
+        err =
+            tree_write(&node->tree, &command->tree, time_ns, &result, &commit);
+    }
     if (err != ERR_OK) {
         CHECK(commit == NULL);
         tree_result_deinit(&result);
@@ -69,15 +84,13 @@ static enum err apply_command(struct node *node, const struct raft_entry *entry,
     }
     switch (command.type) {
     case COMMAND_TREE:
-        return apply_tree(node, &command.tree, entry->time_ns, request);
+        return apply_tree(node, &command, entry->time_ns, request);
     case COMMAND_EXPIRE:
         return node__apply_expire(node, &command.expire, entry->time_ns);
     case COMMAND_PUBLISH:
         node__apply_publish(node, &command.publish);
         return ERR_OK;
     case COMMAND_CLUSTER:
-        node__apply_cluster(node, &command.cluster);
-        return ERR_OK;
     case COMMAND_COMPACT:
     case COMMAND_PUT:
     case COMMAND_DELETE_RANGE:
@@ -86,10 +99,10 @@ static enum err apply_command(struct node *node, const struct raft_entry *entry,
     case COMMAND_LEASE_REVOKE:
     case COMMAND_LEASE_RENEW:
     case COMMAND_ALARM:
-        return node__apply_request(node, &command, entry->time_ns, request);
     case COMMAND_AUTH:
+        return node__apply_request(node, &command, entry->time_ns, request);
     case COMMAND_QUOTA:
-        return err_set(ERR_UNSUPPORTED, "users, roles and quotas");
+        return err_set(ERR_UNSUPPORTED, "quotas of prefixes");
     case COMMAND_MEMBER:
     case COMMAND_TRANSFER:
         return err_set(ERR_CORRUPT, "a question to the leader is in the log");

@@ -90,6 +90,7 @@ static void free_node(struct node *node)
     if (node->set != NULL) {
         snap_set_close(node->set);
     }
+    auth_free(node->auth);
     lease_table_free(node->leases);
     node__guests_free(node);
     map_u64_deinit(&node->handed);
@@ -118,6 +119,7 @@ static struct node *new_node(const struct node_config *config)
     node->peer_urls =
         mem_strdup(config->peer_urls == NULL ? "" : config->peer_urls);
     node->leases = lease_table_new();
+    node->auth = auth_new();
     node->batch = mem_alloc_zero(sizeof(*node->batch));
     node->ring = mem_alloc_zero(NODE_INFLIGHT_MAX * sizeof(*node->ring));
     arena_init(&node->arena, 0);

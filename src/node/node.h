@@ -192,6 +192,10 @@ struct node_config {
     size_t flush_revisions; /* the backend is woken after this many */
     enum node_compaction compaction;
     int64_t compaction_keep; /* nanoseconds or revisions */
+    /* The oldest revision that somebody will read history from: compaction
+     * stays below it, until it has kept twice as much as it would. Called by
+     * the writer, in a read. NULL: nobody. */
+    revision (*oldest_wanted)(struct mvcc_reader *reader);
     /* Told of tokens and of users that lose theirs. NULL: nobody logs in. */
     struct auth_tokens *tokens;
 

@@ -218,6 +218,7 @@ struct node {
     struct mvcc *mvcc;
     struct mvcc_reader *reader;
     struct lease_table *leases;
+    struct auth *auth;
     struct tree tree;
     struct txn txn;
     struct arena arena; /* of one command */
@@ -497,6 +498,17 @@ enum err node__apply_request(struct node *node, const struct command *command,
 bool node__is_well_formed(struct node *node, const struct command *command);
 /* While there is no room, only what makes room may pass. Uses the arena. */
 bool node__is_refused(struct node *node, const struct refbuf *encoded);
+
+/* ---- users.c: who may do what -------------------------------------------- */
+
+/* As the store has them: after it was opened, or replaced. */
+enum err node__load_users(struct node *node) MUST_USE;
+/* Whether the command's user may have all of it done; `message`: what is in
+ * it, where it is a request of v3's. Not for what only members propose. */
+enum v3_error node__may(const struct node *node, const struct command *command,
+                        const ProtobufCMessage *message);
+enum v3_error node__apply_auth(struct node *node, const struct command *command,
+                               int64_t time_ns);
 
 /* ---- leases.c ------------------------------------------------------------ */
 

@@ -149,12 +149,23 @@ static void keep_commit(struct job *job, struct mvcc_commit *commit)
     }
 }
 
+/* Its user may not: nothing is done, and the answer says why. */
+static bool is_refused(struct job *job, const ProtobufCMessage *message)
+{
+    CHECK_EQ(job->answer->error, V3_OK);
+    job->answer->error = node__may(job->node, job->command, message);
+    return job->answer->error != V3_OK;
+}
+
 static enum err put(struct job *job)
 {
     struct mvcc_commit *commit = NULL;
     Etcdserverpb__PutRequest request;
     if (!decode_put(job->command->message, &request)) {
         return err_set(ERR_CORRUPT, "a put is malformed");
+    }
+    if (is_refused(job, &request.base)) {
+        return ERR_OK;
     }
     enum err err = txn_put(&job->node->txn, &request, job->time_ns, job->wanted,
                            job->answer, &commit);
@@ -257,21 +268,10 @@ static enum err compact(struct job *job)
     return err;
 }
 
-static enum err run(struct job *job)
+/* `message` is what was decoded: of those that have one, but a put. */
+static enum err run_decoded(struct job *job, const ProtobufCMessage *message)
 {
-    ProtobufCMessage *message = NULL;
-    enum err err = ERR_OK;
-    job->node->txn.by_recipe = job->command->by_recipe;
-    if (message_type(job->command->type) != NULL &&
-        job->command->type != COMMAND_PUT) {
-        err = decode(job->node, job->command, &message);
-    }
-    if (err != ERR_OK) {
-        return err;
-    }
     switch (job->command->type) {
-    case COMMAND_PUT:
-        return put(job);
     case COMMAND_DELETE_RANGE:
         return delete_range(job, message);
     case COMMAND_TXN:
@@ -291,9 +291,34 @@ static enum err run(struct job *job)
         return ERR_OK;
     case COMMAND_COMPACT:
         return compact(job);
+    case COMMAND_CLUSTER:
+        node__apply_cluster(job->node, &job->command->cluster);
+        return ERR_OK;
     default:
         UNREACHABLE();
     }
+}
+
+static enum err run(struct job *job)
+{
+    const struct command *command = job->command;
+    ProtobufCMessage *message = NULL;
+    enum err err = ERR_OK;
+    job->node->txn.by_recipe = command->by_recipe;
+    if (command->type == COMMAND_PUT) {
+        return put(job);
+    }
+    if (command->type == COMMAND_AUTH) {
+        job->answer->error = node__apply_auth(job->node, command, job->time_ns);
+        return ERR_OK;
+    }
+    if (message_type(command->type) != NULL) {
+        err = decode(job->node, command, &message);
+    }
+    if (err != ERR_OK || is_refused(job, message)) {
+        return err;
+    }
+    return run_decoded(job, message);
 }
 
 /* With the alarm CORRUPT nothing is written any more, as in etcd; but the
@@ -302,6 +327,8 @@ static bool is_barred(const struct job *job)
 {
     return job->command->type != COMMAND_ALARM &&
            job->command->type != COMMAND_LEASE_RENEW &&
+           job->command->type != COMMAND_AUTH &&
+           job->command->type != COMMAND_CLUSTER &&
            node__has_alarm(job->node, ETCDSERVERPB__ALARM_TYPE__CORRUPT);
 }
 

@@ -90,7 +90,8 @@ enum err node__take_store(struct node *node)
     atomic_store(&node->tail_bytes, status.tail_bytes);
     node__look_at_quota(node);
     node__load_alarms(node);
-    return node__load_members(node);
+    enum err err = node__load_users(node);
+    return err == ERR_OK ? node__load_members(node) : err;
 }
 
 /* ---- whose are they ----------------------------------------------------- */

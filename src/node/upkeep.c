@@ -128,6 +128,7 @@ void node__propose_expiry(struct node *node, int64_t now_ns, int64_t now_ms)
     if (waiting > 0) {
         command = (struct command){
             .type = COMMAND_LEASE_RENEW,
+            .user = AUTH_SERVER,
             .renew = {.leases = ids, .count = waiting},
         };
     }
@@ -138,26 +139,57 @@ void node__propose_expiry(struct node *node, int64_t now_ns, int64_t now_ms)
     node__batch_add(node, command_encode(&command), now_ns);
 }
 
+/* What is before it isn't among the last `keep`; 0: there is nothing. */
+static revision last_to_go(struct node *node, const struct mvcc_status *status,
+                           int64_t keep, int64_t now_ns)
+{
+    revision at = 0;
+    if (node->config.compaction == NODE_COMPACTION_REVISION) {
+        return status->current > keep ? status->current - keep : 0;
+    }
+    enum err err = mvcc_revision_at(node->reader, now_ns - keep, &at);
+    if (err != ERR_OK && err != ERR_COMPACTED && err != ERR_NOT_FOUND) {
+        log_warn("node", "can't tell how much history is old enough",
+                 LOG_STR("error", err_note()));
+    }
+    return err == ERR_OK ? at : 0;
+}
+
+/* What somebody has yet to read stays, but for no more than as much again. */
+static revision hold_back(struct node *node, const struct mvcc_status *status,
+                          revision at, int64_t now_ns)
+{
+    int64_t keep = node->config.compaction_keep;
+    if (node->config.oldest_wanted == NULL || at <= status->compacted) {
+        return at;
+    }
+    revision wanted = node->config.oldest_wanted(node->reader);
+    CHECK_LE(0, wanted);
+    if (wanted > at) {
+        return at;
+    }
+    revision least =
+        keep < INT64_MAX / 2 ? last_to_go(node, status, 2 * keep, now_ns) : 0;
+    CHECK_LE(least, at);
+    return wanted - 1 > least ? wanted - 1 : least;
+}
+
 /* Up to where history may go; 0: nothing to do, or not yet worth a walk. */
 static revision compaction_target(struct node *node, int64_t now_ns)
 {
     int64_t keep = node->config.compaction_keep;
     struct mvcc_status status;
-    revision at = 0;
+    revision worth = 0;
     mvcc_status(node->mvcc, &status);
     CHECK_LE(status.compacted, status.current);
-    if (node->config.compaction == NODE_COMPACTION_REVISION) {
-        at = status.current - keep;
-        return at - status.compacted > keep / NODE_COMPACTION_PARTS ? at : 0;
-    }
     mvcc_read_begin(node->reader);
-    enum err err = mvcc_revision_at(node->reader, now_ns - keep, &at);
+    revision at = last_to_go(node, &status, keep, now_ns);
+    at = hold_back(node, &status, at, now_ns);
     mvcc_read_end(node->reader);
-    if (err != ERR_OK && err != ERR_COMPACTED && err != ERR_NOT_FOUND) {
-        log_warn("node", "can't tell how much history is old enough",
-                 LOG_STR("error", err_note()));
+    if (node->config.compaction == NODE_COMPACTION_REVISION) {
+        worth = keep / NODE_COMPACTION_PARTS;
     }
-    return err == ERR_OK && at > status.compacted ? at : 0;
+    return at - status.compacted > worth ? at : 0;
 }
 
 static int64_t compaction_period_ms(const struct node *node)
@@ -188,7 +220,11 @@ void node__propose_compaction(struct node *node, int64_t now_ns, int64_t now_ms)
     revision at = compaction_target(node, now_ns);
     unlock_read(node->config.ports.lock);
     if (at > 1) {
-        struct command command = {.type = COMMAND_COMPACT, .compact = at};
+        struct command command = {
+            .type = COMMAND_COMPACT,
+            .user = AUTH_SERVER,
+            .compact = at,
+        };
         node__batch_add(node, command_encode(&command), now_ns);
     }
 }

@@ -43,8 +43,8 @@ struct crypto_ops {
     void (*random)(struct crypto *crypto, void *out, size_t size);
     void (*sha256)(struct crypto *crypto, struct slice bytes,
                    unsigned char out[CRYPTO_SHA256_BYTES]);
-    /* bcrypt ("$2a$10$..." as etcd's, "$2b$..."): takes 50 ms and more, so
-     * not on a loop. Errors: ERR_INVALID: too long, or with a NUL. */
+    /* bcrypt ("$2a$10$..." as etcd's): takes 50 ms and more, so not on a loop.
+     * Errors: those of crypto_check_password. */
     enum err (*password_hash)(struct crypto *crypto, struct slice password,
                               int cost, struct buf *out);
     /* In constant time. A hash that isn't one matches nothing. */
@@ -66,6 +66,30 @@ struct crypto_ops {
 
 struct crypto {
     const struct crypto_ops *ops;
+    size_t password_bytes_min; /* 0 is as 1: nobody has an empty one */
 };
+
+/* Can it be a password? For who wants to know before it is hashed. (An empty
+ * one was let in by etcd: CVE-2020-15115.)
+ * Errors: ERR_INVALID, the note is for the client. */
+static inline enum err crypto_check_password(const struct crypto *crypto,
+                                             struct slice password)
+{
+    if (password.size == 0) {
+        return err_set(ERR_INVALID, "the password is empty");
+    }
+    if (password.size < crypto->password_bytes_min) {
+        return err_set(ERR_INVALID, "a password has at least %zu bytes",
+                       crypto->password_bytes_min);
+    }
+    if (password.size > CRYPTO_PASSWORD_BYTES_MAX) {
+        return err_set(ERR_INVALID, "a password has at most %d bytes",
+                       CRYPTO_PASSWORD_BYTES_MAX);
+    }
+    if (slice_find(password, '\0') >= 0) {
+        return err_set(ERR_INVALID, "no byte of a password is zero");
+    }
+    return ERR_OK;
+}
 
 #endif

@@ -109,6 +109,8 @@ enum grpc_code {
     X(DOWNGRADE_IN_PROCESS, 9, \
       "etcdserver: cluster has a downgrade job in progress") \
     X(NO_INFLIGHT_DOWNGRADE, 9, "etcdserver: no inflight downgrade job") \
+    X(NO_PASSWORD_USER, 2, \
+      "auth: authentication failed, password was given for no password user") \
     X(CANCELED, 1, "etcdserver: request canceled") \
     X(DEADLINE_EXCEEDED, 4, "etcdserver: context deadline exceeded")
 

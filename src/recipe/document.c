@@ -582,12 +582,34 @@ static void check_stored(struct reader *reader)
     arena_deinit(&scratch);
 }
 
+/* As if it had been written first. */
+static void add_member(struct reader *reader, struct doc_value *document,
+                       const char *name, struct slice text)
+{
+    struct arena *arena = reader->arena;
+    if (text.size == 0 || document->kind != DOC_MAP || doc_get(document, name))
+        return;
+    struct doc_value *value = arena_alloc(arena, sizeof *value);
+    struct doc_member *members =
+        arena_alloc(arena, (document->count + 1) * sizeof *members);
+    *value = (struct doc_value){
+        .kind = DOC_STRING,
+        .text = slice_of(arena_dup(arena, text.at, text.size), text.size)};
+    members[0] = (struct doc_member){.name = slice_str(name), .value = value};
+    for (size_t i = 0; i < document->count; i++)
+        members[i + 1] = document->members[i];
+    document->members = members;
+    document->count++;
+}
+
 static enum err read_document(struct reader *reader)
 {
     struct doc_value *document;
     enum err err = parse_text(reader, &document);
     if (err)
         return err;
+    add_member(reader, document, "owner", reader->given->owner);
+    add_member(reader, document, "name", reader->given->name);
     reader->document = document;
     reader__map(reader, document, &document__schema, 0, reader->recipe);
     if (!reader->err)
@@ -614,9 +636,19 @@ static enum err report(enum err err, const struct recipe_fault *fault)
 enum err recipe_parse(struct slice text, const struct zones *zones,
                       struct recipe **out, struct recipe_fault *fault)
 {
+    const struct recipe_given nothing = {{0}, {0}};
+    return recipe_parse_given(text, &nothing, zones, out, fault);
+}
+
+enum err recipe_parse_given(struct slice text, const struct recipe_given *given,
+                            const struct zones *zones, struct recipe **out,
+                            struct recipe_fault *fault)
+{
     struct recipe_fault own;
-    struct reader reader = {
-        .zones = zones, .text = text, .fault = fault ? fault : &own};
+    struct reader reader = {.zones = zones,
+                            .text = text,
+                            .given = given,
+                            .fault = fault ? fault : &own};
     *out = NULL;
     *reader.fault = (struct recipe_fault){0};
     reader.recipe = new_recipe();

@@ -70,22 +70,33 @@ bool recipe_key_read(struct slice key, enum recipe_key *kind,
     return false;
 }
 
-static bool is_name_char(char c)
+static bool is_name_char(char c, bool has_capitals)
 {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+           (has_capitals && c >= 'A' && c <= 'Z');
+}
+
+static bool is_name(struct slice name, bool has_capitals)
+{
+    if (name.size == 0 || name.size > RECIPE_NAME_BYTES_MAX ||
+        !is_name_char(name.at[0], has_capitals))
+        return false;
+    for (size_t i = 1; i < name.size; i++) {
+        char c = name.at[i];
+        if (!is_name_char(c, has_capitals) && c != '.' && c != '_' && c != '-')
+            return false;
+    }
+    return true;
 }
 
 bool recipe_name_is_valid(struct slice name)
 {
-    if (name.size == 0 || name.size > RECIPE_NAME_BYTES_MAX ||
-        !is_name_char(name.at[0]))
-        return false;
-    for (size_t i = 1; i < name.size; i++) {
-        char c = name.at[i];
-        if (!is_name_char(c) && c != '.' && c != '_' && c != '-')
-            return false;
-    }
-    return true;
+    return is_name(name, false);
+}
+
+bool secret_name_is_valid(struct slice name)
+{
+    return is_name(name, true);
 }
 
 /* ---- runs --------------------------------------------------------------- */

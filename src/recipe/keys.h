@@ -38,6 +38,8 @@ bool recipe_key_read(struct slice key, enum recipe_key *kind,
 /* [a-z0-9][a-z0-9._-]*, at most 128 bytes. */
 enum { RECIPE_NAME_BYTES_MAX = 128 };
 bool recipe_name_is_valid(struct slice name);
+/* The same with capital letters, as names of environment variables are. */
+bool secret_name_is_valid(struct slice name);
 
 /* A run: by the event that began it. */
 struct run_id {

@@ -195,6 +195,34 @@ static bool read_position(const struct doc_value *triggers, struct slice tag,
     return false;
 }
 
+/* Of an inbox nothing is missed: what isn't worked yet is still in it. */
+static bool needs_history(const struct doc_value *trigger)
+{
+    const struct doc_value *watches = doc_get(trigger, "watches");
+    return watches && watches->kind == DOC_STRING &&
+           !slice_has_prefix(watches->text, SLICE("/_recipes/in/"));
+}
+
+int64_t machine_cursor_oldest(struct slice value)
+{
+    struct arena arena;
+    struct doc_value *doc;
+    struct run_id id;
+    int64_t oldest = INT64_MAX;
+    arena_init(&arena, 0);
+    const struct doc_value *triggers =
+        record__parse(&arena, value, &doc) ? NULL : doc_get(doc, "triggers");
+    size_t count = triggers && triggers->kind == DOC_LIST ? triggers->count : 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct doc_value *at = doc_get(triggers->items[i], "at");
+        if (needs_history(triggers->items[i]) && at && at->kind == DOC_STRING &&
+            run_id_parse(at->text, &id) && id.revision < oldest)
+            oldest = id.revision;
+    }
+    arena_deinit(&arena);
+    return oldest;
+}
+
 /* A trigger of one key that is to come: has it been there, or has its time
  * begun? */
 static void find_begun(struct machine *machine)
@@ -231,6 +259,23 @@ enum err machine_load_cursor(struct machine *machine, struct slice value,
     find_begun(machine);
     machine->is_loaded = true;
     return ERR_OK;
+}
+
+/* ---- what the store refuses ---------------------------------------------- */
+
+void machine_set_narrow(struct machine *machine, bool is_narrow)
+{
+    machine->is_narrow = is_narrow;
+}
+
+void machine_deny(struct machine *machine, uint64_t effects, const char *why)
+{
+    if (!why) {
+        machine->denied_count = 0;
+        return;
+    }
+    machine->denied_why = arena_printf(&machine->arena, "%s", why);
+    machine->denied[machine->denied_count++ % DENIED_MAX] = effects;
 }
 
 /* ---- where it is -------------------------------------------------------- */

@@ -57,7 +57,8 @@ struct lookup {
     enum { LOOKUP_GET, LOOKUP_COUNT } kind;
     int64_t revision;
     struct slice key;
-    enum { LOOKUP_FOUND, LOOKUP_NONE, LOOKUP_COMPACTED } found;
+    /* REFUSED: the owner may not read it */
+    enum { LOOKUP_FOUND, LOOKUP_NONE, LOOKUP_COMPACTED, LOOKUP_REFUSED } found;
     struct slice value;
     int64_t count;
 };
@@ -144,6 +145,8 @@ struct turn {
 };
 void turn_init(struct turn *turn);
 void turn_deinit(struct turn *turn);
+/* What its effects are to: the same for the same keys; 0: it has none. */
+uint64_t turn_effects(const struct turn *turn);
 /* True where it has nothing to commit but, maybe, positions. */
 bool turn_is_empty(const struct turn *turn);
 
@@ -169,6 +172,9 @@ enum err machine_load(struct machine *machine, struct slice key,
  * `revision`. Errors: ERR_CORRUPT. */
 enum err machine_load_cursor(struct machine *machine, struct slice value,
                              int64_t revision) MUST_USE;
+/* Of a cursor's value: the oldest revision that a trigger stands at, of those
+ * whose history would be missed; INT64_MAX: there is none. */
+int64_t machine_cursor_oldest(struct slice value);
 /* The value for the cursor's key, with the positions as they are now:
  *   {"depth": of the turn, "run": its first one's id, as text,
  *    "triggers": [{"watches": pattern, "at": "1234.2"}, ...]}
@@ -200,6 +206,14 @@ enum turn_end machine_due(struct machine *machine, int64_t now_ns,
                           const struct lookups *lookups, struct turn *turn);
 /* When machine_due has something to do; INT64_MAX: never. */
 int64_t machine_next_due(const struct machine *machine);
+/* What comes next goes one unit a turn, so that what a store refuses is known:
+ * an event, or one thing that is due. */
+void machine_set_narrow(struct machine *machine, bool is_narrow);
+/* The store won't have these effects (turn_effects of a narrow turn), for a
+ * reason that stays: what would have them is a run that fails with this text,
+ * or an on_failure that does nothing. Of more than four the last ones count;
+ * NULL: it will have all again. */
+void machine_deny(struct machine *machine, uint64_t effects, const char *why);
 /* As many runs under way as there may be: take no events for now. */
 bool machine_is_busy(const struct machine *machine);
 /* Memos that changed without a turn (absent: a key was refreshed), to be

@@ -123,6 +123,8 @@ struct scope {
     char bytes[];
 };
 
+enum { DENIED_MAX = 4 };
+
 struct machine {
     struct machine_config config;
     const struct recipe *recipe;
@@ -149,7 +151,11 @@ struct machine {
     struct arena arena;   /* of the machine's life */
     struct arena scratch; /* of one unit */
     bool reads_value, reads_prev, reads_steps;
-    char nonce[16]; /* what stands for a secret can't be guessed */
+    bool is_narrow; /* one unit a turn */
+    const char *denied_why;
+    uint64_t denied[DENIED_MAX]; /* effects that are refused */
+    size_t denied_count;         /* so many ever */
+    char nonce[16];              /* what stands for a secret can't be guessed */
 };
 
 /* All of the key but "/_recipes/state/<name>/". */
@@ -265,6 +271,7 @@ bool turn__touches(const struct turn *turn,
                    const struct turn_operation *operation);
 /* Copies it. One of the machine's own replaces an earlier one of the key. */
 void turn__add(struct turn *turn, const struct turn_operation *operation);
+uint64_t turn__effects(const struct turn_operation *operations, size_t count);
 void turn__add_run(struct turn *turn, struct slice recipe,
                    const struct turn_run *run);
 void turn__add_guard(struct turn *turn, const struct turn_compare *guard);

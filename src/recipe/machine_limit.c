@@ -143,6 +143,23 @@ bool limit__debounce(struct unit *unit, struct scene *scene)
     return false;
 }
 
+/* By the clock: the key may have been put meanwhile, so that it isn't quiet. (A
+ * put that the trigger doesn't want is no matter, once it was seen.) What isn't
+ * a user's key is never written again. */
+static void guard(struct unit *unit, size_t trigger, struct slice key)
+{
+    const struct machine *machine = unit->machine;
+    if (machine->recipe->triggers[trigger].kind != TRIGGER_KEY)
+        return;
+    unit->guard = (struct turn_compare){
+        .key = key,
+        .target = TURN_MOD_REVISION,
+        .operator= TURN_LESS,
+        .number = machine->positions[trigger].revision + 1,
+        .value = SLICE("")};
+    unit->has_guard = true;
+}
+
 void debounce__fire(struct unit *unit, struct memo *memo)
 {
     struct doc_value *doc;
@@ -154,6 +171,8 @@ void debounce__fire(struct unit *unit, struct memo *memo)
     unit__drop(unit, memo);
     if (err)
         return; /* not ours: nothing is known of it */
+    if (unit->is_by_clock)
+        guard(unit, trigger, event.event.key);
     struct run_id id = run__id(trigger, &event.event.id, RUN_TAG_QUIET);
     if (limit__throttle(unit) && limit__breaker(unit, &event))
         run__begin(unit, trigger, &event, &id);

@@ -61,6 +61,9 @@ static enum expr_found look_up(struct scene *scene, int64_t revision,
                            "compacted",
                            (int)(key.size < 100 ? key.size : 100), key.at,
                            (long long)revision);
+    else if (found->found == LOOKUP_REFUSED)
+        *out = value_error(arena, "its owner may not read \"%.*s\"",
+                           (int)(key.size < 100 ? key.size : 100), key.at);
     else if (found->found == LOOKUP_NONE)
         *out = absent_value();
     else

@@ -309,11 +309,31 @@ static struct measure measure(const struct unit *unit)
     return measure;
 }
 
+static bool is_denied(const struct unit *unit)
+{
+    const struct machine *machine = unit->machine;
+    uint64_t effects = machine->denied_count
+                           ? turn__effects(unit->operations, unit->count)
+                           : 0;
+    for (size_t i = 0; effects && i < machine->denied_count && i < DENIED_MAX;
+         i++) {
+        if (machine->denied[i] == effects)
+            return true;
+    }
+    return false;
+}
+
 static enum fit find_fit(const struct unit *unit, const char **refusal)
 {
     const struct turn *turn = unit->turn;
     struct measure unit_is = measure(unit);
     bool is_alone = turn_is_empty(turn);
+    if (unit->machine->is_narrow && !is_alone)
+        return FITS_LATER;
+    if (unit_is.has_effects && is_denied(unit)) {
+        *refusal = unit->machine->denied_why;
+        return FITS_NEVER;
+    }
     if (unit_is.touches)
         return FITS_LATER;
     if (unit_is.has_effects && turn->has_depth && turn->depth != unit->depth)

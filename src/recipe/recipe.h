@@ -297,6 +297,15 @@ struct recipe_fault {
  *         cluster, lua), saying so. */
 enum err recipe_parse(struct slice text, const struct zones *zones,
                       struct recipe **out, struct recipe_fault *fault) MUST_USE;
+/* The same, of a document that says no name or no owner of its own: these are
+ * taken then ("": none). */
+struct recipe_given {
+    struct slice name;
+    struct slice owner;
+};
+enum err recipe_parse_given(struct slice text, const struct recipe_given *given,
+                            const struct zones *zones, struct recipe **out,
+                            struct recipe_fault *fault) MUST_USE;
 void recipe_free(struct recipe *recipe); /* NULL is fine */
 
 /* What a put or delete (`then` of a txn too) of its actions may write. Appends

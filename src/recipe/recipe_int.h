@@ -44,6 +44,7 @@ struct reader {
     struct arena *arena; /* the recipe's */
     const struct zones *zones;
     struct slice text; /* of the document */
+    const struct recipe_given *given;
     struct recipe_fault *fault;
     enum err err; /* of the first fault */
     char path[sizeof((struct recipe_fault *)0)->path];

@@ -224,10 +224,10 @@ static void read_secret(struct reader *reader, const struct doc_value *value,
     struct slice name;
     if (!reader__string(reader, value, &name))
         return;
-    if (memmem(name.at, name.size, "secret(", 7) || !is_path(name) ||
-        slice_find(name, '/') >= 0)
+    if (memmem(name.at, name.size, "secret(", 7) || !secret_name_is_valid(name))
         reader__fail(reader, value,
-                     "write the bare name of a secret: secret: github_hook");
+                     "write the bare name of a secret, letters, digits, '.', "
+                     "'_' and '-': secret: github_hook");
     trigger_of(into)->hook.secret = name;
 }
 

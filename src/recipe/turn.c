@@ -298,3 +298,50 @@ const char *run_status_text(enum run_status status)
     CHECK_LE(status, RUN_ACTIVE);
     return texts[status];
 }
+
+/* ---- what it is to ------------------------------------------------------- */
+
+static uint64_t mix(uint64_t hash, uint64_t more)
+{
+    return (hash ^ more) * UINT64_C(0x9e3779b97f4a7c15) + (hash >> 29);
+}
+
+static uint64_t mix_all(uint64_t hash, const struct turn_operation *operations,
+                        size_t count);
+
+static uint64_t mix_one(uint64_t hash, const struct turn_operation *operation)
+{
+    hash = mix(hash, (uint64_t)operation->kind + 1);
+    if (operation->kind == TURN_TXN) {
+        const struct turn_txn *txn = operation->txn;
+        for (size_t i = 0; i < txn->compare_count; i++)
+            hash = mix(hash, slice_hash(txn->compares[i].key, 1));
+        hash = mix_all(hash, txn->then, txn->then_count);
+        return mix_all(hash, txn->otherwise, txn->otherwise_count);
+    }
+    return mix(mix(hash, slice_hash(operation->key, 2)),
+               slice_hash(operation->end, 3));
+}
+
+static uint64_t mix_all(uint64_t hash, const struct turn_operation *operations,
+                        size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        hash = mix_one(hash, &operations[i]);
+    return mix(hash, count);
+}
+
+uint64_t turn__effects(const struct turn_operation *operations, size_t count)
+{
+    uint64_t hash = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (operations[i].is_effect)
+            hash = mix_one(hash, &operations[i]) | 1;
+    }
+    return hash;
+}
+
+uint64_t turn_effects(const struct turn *turn)
+{
+    return turn__effects(turn->operations, turn->count);
+}

@@ -109,6 +109,7 @@ static void finish(struct call *call, enum grpc_code code, struct slice text)
     struct rpc *rpc = call->rpc;
     CHECK(!rpc->reading);
     count__handled(call->method, code);
+    who__note(call, code, text);
     leave(call);
     call->via->finish(call, code, text);
     give(rpc, call);
@@ -164,6 +165,7 @@ void call__gone(struct call *call)
     struct rpc *rpc = call->rpc;
     tell_gone(call);
     count__handled(call->method, GRPC_CANCELED);
+    who__note(call, GRPC_CANCELED, SLICE(""));
     leave(call);
     give(rpc, call);
 }
@@ -172,6 +174,7 @@ void call__made(struct call *call)
 {
     struct rpc *rpc = call->rpc;
     count__handled(call->method, GRPC_OK);
+    who__note(call, GRPC_OK, SLICE(""));
     leave(call);
     give(rpc, call);
 }
@@ -209,12 +212,10 @@ static bool take_words(struct call *call, const struct call_words *words)
     return true;
 }
 
-bool call__may_begin(struct call *call, const struct call_words *words)
+/* False: it has failed. */
+static bool is_served(struct call *call)
 {
     struct node_progress progress;
-    if (!take_words(call, words)) {
-        return false;
-    }
     bool for_learners = is_for_learners(call->method);
     if (for_learners && !call->needs_leader) {
         return true;
@@ -231,6 +232,11 @@ bool call__may_begin(struct call *call, const struct call_words *words)
     return true;
 }
 
+bool call__may_begin(struct call *call, const struct call_words *words)
+{
+    return take_words(call, words) && is_served(call) && who__let_in(call);
+}
+
 /* ---- requests -------------------------------------------------------- */
 
 void call__unary(struct call *call, struct slice message)
@@ -238,6 +244,10 @@ void call__unary(struct call *call, struct slice message)
     const struct method *method = call->method;
     ProtobufCMessage *request;
     CHECK(!method->client_streams);
+    /* The head may have come long before. */
+    if (who__has_changed(call) && !who__let_in(call)) {
+        return;
+    }
     if (method->begin_bytes != NULL && method->begin_bytes(call, message)) {
         return;
     }

@@ -52,6 +52,7 @@ void contest__free(struct contest *contest)
     buf_deinit(&contest->prefix);
     buf_deinit(&contest->key);
     buf_deinit(&contest->value);
+    buf_deinit(&contest->user);
     buf_deinit(&contest->before_key);
     mem_free(contest);
 }
@@ -124,6 +125,21 @@ static void put_key(struct buf *out, uint32_t branch, uint32_t kind,
     buf_deinit(&request);
 }
 
+/* What it does next its user asks for now: whether he may is seen when it is
+ * applied. */
+static void write_command(const struct contest *contest, struct task *task,
+                          enum command_type type, struct slice message)
+{
+    const struct auth *auth = node_auth(contest->rpc->node);
+    struct command command = {
+        .type = type,
+        .user = buf_slice(&contest->user),
+        .auth_revision = auth_is_on(auth) ? auth_revision(auth) : 0,
+        .message = message,
+    };
+    task__write(task, command_encode(&command));
+}
+
 /* The contest outlives the task: tasks of its own don't know its call. */
 static void submit(struct contest *contest, enum command_type type,
                    struct buf *message,
@@ -139,7 +155,7 @@ static void submit(struct contest *contest, enum command_type type,
     struct task *task = task__new(rpc, NULL, finish);
     task->context = contest;
     contest->is_away = true;
-    task__write_message(task, type, buf_slice(message));
+    write_command(contest, task, type, buf_slice(message));
     buf_deinit(message);
 }
 
@@ -166,7 +182,7 @@ static void leave(struct contest *contest)
         put_compare(&txn, key, contest->create);
         put_key(&txn, TXN_SUCCESS, OP_DELETE_RANGE, key);
         struct task *task = task__new(contest->rpc, NULL, finish_leave);
-        task__write_message(task, COMMAND_TXN, buf_slice(&txn));
+        write_command(contest, task, COMMAND_TXN, buf_slice(&txn));
         buf_deinit(&txn);
     }
     contest__free(contest);
@@ -191,6 +207,7 @@ struct contest *contest__new(struct call *call, struct slice value,
     contest->call = call;
     contest->lease = lease;
     buf_append_slice(&contest->value, value);
+    buf_append_slice(&contest->user, call->user);
     call->context = contest;
     call->on_gone = on_gone;
     return contest;
@@ -453,6 +470,12 @@ void contest__enter(struct contest *contest, struct slice name,
 {
     buf_append_slice(&contest->prefix, name);
     buf_append_char(&contest->prefix, '/');
+    enum v3_error error =
+        contest__may_look(contest->call, buf_slice(&contest->prefix));
+    if (error != V3_OK) {
+        fail(contest, ERR_OK, error);
+        return;
+    }
     contest->won = won;
     contest->lost = lost;
     contest__with_lease(contest, put_own_key);

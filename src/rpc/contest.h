@@ -25,6 +25,7 @@ struct contest {
     struct buf prefix; /* the name and '/' */
     struct buf key;
     struct buf value;
+    struct buf user; /* the call's, who outlives it */
     lease_id lease;
     revision create; /* of the key */
     revision header; /* of what was done last */
@@ -77,6 +78,10 @@ struct contest_seek {
 /* Errors: of the store. */
 enum err contest__seek(struct rpc *rpc, struct contest_seek *seek) MUST_USE;
 void contest__seek_deinit(struct contest_seek *seek);
+
+/* Whether the call's user may read all that is below a prefix, by which it is
+ * decided who comes first. */
+enum v3_error contest__may_look(struct call *call, struct slice prefix);
 
 /* As etcd answers, whose Lock and Election are clients of its own: the text of
  * the error, and no code. */

@@ -20,6 +20,16 @@ static struct slice end_of(struct slice prefix, struct buf *end)
     return buf_slice(end);
 }
 
+enum v3_error contest__may_look(struct call *call, struct slice prefix)
+{
+    struct buf end = {0};
+    struct slice range_end = end_of(prefix, &end);
+    who__about(call, prefix, range_end);
+    enum v3_error error = who__may(call, AUTH_READ, prefix, range_end);
+    buf_deinit(&end);
+    return error;
+}
+
 static void note(struct contest_seek *seek, const struct record *record)
 {
     if ((seek->below != 0 && record->create >= seek->below) ||

@@ -85,6 +85,12 @@ void count__add(enum count_number number, int64_t by)
     atomic_fetch_add_explicit(&numbers[number], by, memory_order_relaxed);
 }
 
+const char *count__code_name(enum grpc_code code)
+{
+    CHECK_LT((unsigned)code, CODES);
+    return code_names[code];
+}
+
 /* ---- the text -------------------------------------------------------- */
 
 static void head(struct buf *out, const char *name, const char *type,

@@ -16,6 +16,9 @@ void count__handled(const struct method *method, enum grpc_code code);
 void count__received(const struct method *method, size_t bytes);
 void count__sent(const struct method *method, size_t bytes);
 
+/* As gRPC's libraries call it: "PermissionDenied". */
+const char *count__code_name(enum grpc_code code);
+
 /* Numbers that aren't of one method. */
 enum count_number {
     COUNT_WATCHERS,      /* now */

@@ -106,6 +106,11 @@ static void answer_leader(struct call *call, void *context)
         .prefix = prefix_of(&call->arena, request->name),
         .wants_kv = true,
     };
+    enum v3_error error = contest__may_look(call, seek.prefix);
+    if (error != V3_OK) {
+        contest__fail(call, ERR_OK, error);
+        return;
+    }
     enum err err = contest__seek(call->rpc, &seek);
     if (err != ERR_OK) {
         call__fail_err(call, err);
@@ -237,11 +242,32 @@ static enum err follow(struct observer *observer)
     return err;
 }
 
+/* False: its user may not look any more, and it is over. */
+static bool may_observe(struct observer *observer)
+{
+    struct call *call = observer->call;
+    if (!who__has_changed(call)) {
+        return true;
+    }
+    enum v3_error error = who__again(call);
+    if (error == V3_OK) {
+        error = contest__may_look(call, observer->prefix);
+    }
+    if (error != V3_OK) {
+        observer_free(observer);
+        contest__fail(call, ERR_OK, error);
+    }
+    return error == V3_OK;
+}
+
 /* Until there is nothing to tell, or the client doesn't read. */
 static void observe(struct observer *observer)
 {
     struct call *call = observer->call;
     enum err err = ERR_OK;
+    if (!may_observe(observer)) {
+        return;
+    }
     while (err == ERR_OK) {
         if (call__unsent(call) > LIMIT_HTTP_OUT_HIGH_BYTES) {
             return; /* on_drained comes */
@@ -270,10 +296,16 @@ static void on_drained(struct call *call)
 static void begin_observing(struct call *call, void *context)
 {
     const V3electionpb__LeaderRequest *request = context;
+    struct slice prefix = prefix_of(&call->arena, request->name);
+    enum v3_error error = contest__may_look(call, prefix);
+    if (error != V3_OK) {
+        contest__fail(call, ERR_OK, error);
+        return;
+    }
     struct observer *observer = mem_alloc_zero(sizeof(*observer));
     observer->rpc = call->rpc;
     observer->call = call;
-    observer->prefix = prefix_of(&call->arena, request->name);
+    observer->prefix = prefix;
     char *end =
         arena_dup(&call->arena, observer->prefix.at, observer->prefix.size);
     end[observer->prefix.size - 1]++;

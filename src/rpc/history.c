@@ -199,9 +199,42 @@ static void end(struct history *history)
 
 static void on_piece(struct errand *errand);
 
+/* All that there is, where no key is asked for. */
+static enum v3_error may_read(const struct call *call, struct slice key,
+                              struct slice range_end)
+{
+    const struct slice zero = slice_of("", 1);
+    return key.size > 0 ? who__may(call, AUTH_READ, key, range_end)
+                        : who__may(call, AUTH_READ, zero, zero);
+}
+
+/* Who lost the right meanwhile gets no more of it. False: it has ended. */
+static bool may_go_on(struct history *history)
+{
+    struct call *call = history->errand.call;
+    if (!who__has_changed(call)) {
+        return true;
+    }
+    enum v3_error error = who__again(call);
+    if (error == V3_OK) {
+        error = may_read(call, buf_slice(&history->key),
+                         buf_slice(&history->range_end));
+    }
+    if (error != V3_OK) {
+        call->on_gone = NULL;
+        call->on_drained = NULL;
+        free_history(history);
+        call__fail(call, error);
+    }
+    return error == V3_OK;
+}
+
 /* Needs: it isn't with a worker. */
 static void go_on(struct history *history)
 {
+    if (!may_go_on(history)) {
+        return;
+    }
     if (history->is_done) {
         end(history);
     } else if (call__unsent(history->errand.call) <=
@@ -244,6 +277,12 @@ static void on_piece(struct errand *errand)
 static void start_records(struct call *call, void *context)
 {
     const Etched__V1__HistoryRequest *asked = context;
+    enum v3_error error = may_read(call, message_bytes(asked->key),
+                                   message_bytes(asked->range_end));
+    if (error != V3_OK) {
+        call__fail(call, error);
+        return;
+    }
     struct history *history = mem_alloc_zero(sizeof(*history));
     struct node *node = call->rpc->node;
     errand__init(&history->errand, call);
@@ -269,6 +308,8 @@ static void start_records(struct call *call, void *context)
 void history__records(struct call *call, ProtobufCMessage *request)
 {
     const Etched__V1__HistoryRequest *asked = (const void *)request;
+    who__about(call, message_bytes(asked->key),
+               message_bytes(asked->range_end));
     if (asked->start_revision < 0 || asked->end_revision < 0 ||
         asked->limit < 0) {
         call__fail_code(call, GRPC_INVALID_ARGUMENT,

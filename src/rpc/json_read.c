@@ -149,7 +149,7 @@ static int sextet(char c)
 
 /* Base64 (RFC 4648), with or without its padding. Returns how many bytes; -1:
  * it is malformed. Needs: room for 3/4 of `from`. */
-static ptrdiff_t decode_base64(struct slice from, uint8_t *to)
+ptrdiff_t json__decode_base64(struct slice from, uint8_t *to)
 {
     size_t size = from.size;
     uint32_t bits = 0;
@@ -188,7 +188,7 @@ static enum err read_bytes(struct json_text *text,
     if (to == NULL) {
         return no_memory();
     }
-    ptrdiff_t size = decode_base64(letters, to);
+    ptrdiff_t size = json__decode_base64(letters, to);
     if (size < 0) {
         return field_error(text, field, "not base64");
     }

@@ -64,6 +64,7 @@ static void propose(struct call *call, enum command_type type,
         .by_recipe = call->by_recipe,
         .message = message,
     };
+    who__sign(call, &command);
     task__write(task__new(call->rpc, call, finish_write),
                 command_encode(&command));
 }
@@ -111,6 +112,7 @@ static void put(struct call *call, const Etcdserverpb__PutRequest *request,
                 struct slice message)
 {
     enum v3_error error = txn_check_put(request);
+    who__about(call, message_bytes(request->key), SLICE(""));
     if (error != V3_OK) {
         call__fail(call, error);
         return;
@@ -148,6 +150,8 @@ static void delete_range(struct call *call,
                          struct slice message)
 {
     enum v3_error error = txn_check_delete_range(request);
+    who__about(call, message_bytes(request->key),
+               message_bytes(request->range_end));
     if (error != V3_OK) {
         call__fail(call, error);
         return;
@@ -185,9 +189,14 @@ static void read_txn(struct call *call, void *context)
     const Etcdserverpb__TxnRequest *request = context;
     struct rpc *rpc = call->rpc;
     struct txn_answer answer = {0};
+    enum err err = ERR_OK;
     rpc__read_begin(rpc);
     kv__tell_newest_time(call);
-    enum err err = txn_read(rpc->reader, request, &answer);
+    answer.error = auth_may_txn(node_auth(rpc->node), call->user, request,
+                                node_leases(rpc->node));
+    if (answer.error == V3_OK) {
+        err = txn_read(rpc->reader, request, &answer);
+    }
     rpc__read_end(rpc);
     count__add(COUNT_RANGES, (int64_t)answer.count.ranges);
     count__add(COUNT_READ_TXNS, answer.count.ranges > 1);
@@ -199,10 +208,20 @@ static void read_txn(struct call *call, void *context)
     txn_answer_deinit(&answer);
 }
 
+static void about_txn(struct call *call,
+                      const Etcdserverpb__TxnRequest *request)
+{
+    if (request->n_compare > 0) {
+        who__about(call, message_bytes(request->compare[0]->key),
+                   message_bytes(request->compare[0]->range_end));
+    }
+}
+
 /* The request lives in the call's arena. */
 static void txn(struct call *call, Etcdserverpb__TxnRequest *request,
                 struct slice message)
 {
+    about_txn(call, request);
     enum v3_error error = txn_check(request, call->rpc->shared->txn_ops_max);
     if (error != V3_OK) {
         call__fail(call, error);
@@ -312,6 +331,19 @@ static void fail_as_of(struct call *call, enum err err, const char *text)
     }
 }
 
+bool kv__may_range(struct call *call, const Etcdserverpb__RangeRequest *request)
+{
+    struct rpc *rpc = call->rpc;
+    CHECK(rpc->reading);
+    enum v3_error error =
+        auth_may_range(node_auth(rpc->node), call->user, request);
+    if (error != V3_OK) {
+        rpc__read_end(rpc);
+        call__fail(call, error);
+    }
+    return error == V3_OK;
+}
+
 bool kv__as_of(struct call *call, Etcdserverpb__RangeRequest *request)
 {
     int64_t time_ns;
@@ -339,11 +371,14 @@ bool kv__as_of(struct call *call, Etcdserverpb__RangeRequest *request)
 }
 
 /* The memory of rpc->out, for an answer that is made and sent at once. While
- * it is lent, who uses rpc->out (the gateway) has another. */
+ * it is lent, who uses rpc->out (the gateway) has another. It begins with room
+ * for the head of a refbuf. */
 static struct buf lend_out(struct rpc *rpc)
 {
     struct buf lent = *rpc__body(rpc);
     rpc->out = (struct buf){0};
+    buf_reserve(&lent, rpc->range_bytes);
+    buf_extend(&lent, REFBUF_HEAD_BYTES);
     return lent;
 }
 
@@ -359,14 +394,22 @@ static void return_out(struct rpc *rpc, struct buf *lent)
 
 /* A long answer waits as it is for the client to take it; a short one is
  * copied to where frames are made. */
-static void answer_range(struct call *call, const struct txn_answer *answer)
+static void answer_range(struct call *call, struct txn_answer *answer)
 {
-    struct slice body = buf_slice(&answer->body);
-    if (body.size < SHARED_BYTES_MIN) {
-        call__answer(call, answer->revision, body);
+    struct buf *made = &answer->body;
+    struct rpc *rpc = call->rpc;
+    size_t size = made->size - REFBUF_HEAD_BYTES;
+    if (size < SHARED_BYTES_MIN) {
+        rpc->range_bytes = 0;
+        call__answer(call, answer->revision,
+                     slice_of(made->at + REFBUF_HEAD_BYTES, size));
         return;
     }
-    struct refbuf *shared = refbuf_dup(body.at, body.size);
+    /* The next one is taken to be as long, so that it needn't grow. */
+    rpc->range_bytes =
+        made->size < RPC_OUT_BYTES_KEPT ? made->size + made->size / 8 : 0;
+    struct refbuf *shared = refbuf_from(made->at, made->size);
+    *made = (struct buf){0};
     call__answer_shared(call, answer->revision, shared);
     refbuf_unref(shared);
 }
@@ -376,7 +419,7 @@ static void range_now(struct call *call, Etcdserverpb__RangeRequest *request)
 {
     struct rpc *rpc = call->rpc;
     rpc__read_begin(rpc);
-    if (!kv__as_of(call, request)) {
+    if (!kv__may_range(call, request) || !kv__as_of(call, request)) {
         return;
     }
     struct txn_answer answer = {.body = lend_out(rpc)};
@@ -417,6 +460,8 @@ static void range(struct call *call, Etcdserverpb__RangeRequest *request)
         return;
     }
     enum v3_error error = txn_check_range(request);
+    who__about(call, message_bytes(request->key),
+               message_bytes(request->range_end));
     if (error != V3_OK) {
         call__fail(call, error);
     } else if (at_once) {
@@ -450,6 +495,8 @@ void kv__range_stream(struct call *call, ProtobufCMessage *request)
 {
     Etcdserverpb__RangeRequest *range_request = (void *)request;
     enum v3_error error = txn_check_range(range_request);
+    who__about(call, message_bytes(range_request->key),
+               message_bytes(range_request->range_end));
     if (error != V3_OK) {
         call__fail(call, error);
         return;
@@ -512,6 +559,7 @@ void kv__compact(struct call *call, ProtobufCMessage *request)
         .type = COMMAND_COMPACT,
         .compact = compact->revision,
     };
+    who__sign(call, &command);
     struct task *task = task__new(call->rpc, call, finish_compact);
     task->number = compact->physical ? 1 : 0;
     task__write(task, command_encode(&command));

@@ -16,6 +16,10 @@ void kv__scan_stream(struct call *call,
 /* A copy in the call's arena. */
 Etcdserverpb__RangeRequest *kv__keep(struct call *call,
                                      const Etcdserverpb__RangeRequest *request);
+/* False: its user may not read that, and the call has failed. Needs:
+ * rpc__read_begin, which is ended where it fails. */
+bool kv__may_range(struct call *call,
+                   const Etcdserverpb__RangeRequest *request);
 /* Sets the revision that a time names, where the call has one. False: the call
  * has failed. Needs: rpc__read_begin, which is ended where it fails. */
 bool kv__as_of(struct call *call, Etcdserverpb__RangeRequest *request);

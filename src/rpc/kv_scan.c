@@ -228,7 +228,7 @@ void kv__scan_stream(struct call *call,
 {
     Etcdserverpb__RangeRequest *kept = kv__keep(call, request);
     rpc__read_begin(call->rpc);
-    if (!kv__as_of(call, kept)) {
+    if (!kv__may_range(call, kept) || !kv__as_of(call, kept)) {
         return;
     }
     kv__tell_newest_time(call);

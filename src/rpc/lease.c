@@ -224,13 +224,15 @@ static void finish_renew(struct rpc *rpc, struct task *done)
     tell_done(call);
 }
 
-/* Whether the call is still there: the node may refuse. */
+/* Whether the call is still there: the node may refuse. A stream goes on under
+ * what its user may do now. */
 static bool renew(struct call *call, struct task *task, lease_id lease)
 {
     struct command command = {
         .type = COMMAND_LEASE_RENEW,
         .renew = {.leases = &lease, .count = 1},
     };
+    who__sign(call, &command);
     bool ended = false;
     bool *outer = call->ended;
     call->ended = &ended;
@@ -256,6 +258,11 @@ static void on_message(struct call *call, struct slice message)
         return;
     }
     lease_id lease = ((Etcdserverpb__LeaseKeepAliveRequest *)decoded)->id;
+    enum v3_error error = who__has_changed(call) ? who__again(call) : V3_OK;
+    if (error != V3_OK) {
+        fail_stream(call, ERR_OK, error);
+        return;
+    }
     struct asked *asked = mem_alloc_zero(sizeof(*asked));
     arena_reset(&call->arena);
     asked->request_bytes = message.size;
@@ -333,6 +340,21 @@ static void put_time_to_live(struct rpc *rpc, struct buf *out, lease_id id,
     }
 }
 
+/* How long it lives anybody may know, its keys who may read them
+ * (CVE-2023-32082). Needs: the shared lock. */
+static enum v3_error
+may_look(const struct call *call,
+         const Etcdserverpb__LeaseTimeToLiveRequest *request)
+{
+    const struct auth *auth = node_auth(call->rpc->node);
+    enum v3_error error = auth_may_ask(auth, call->user);
+    if (error == V3_OK && request->keys) {
+        error = auth_may_lease(auth, call->user, AUTH_READ,
+                               node_leases(call->rpc->node), request->id);
+    }
+    return error;
+}
+
 static void answer_time_to_live(struct call *call, void *context)
 {
     const Etcdserverpb__LeaseTimeToLiveRequest *request = context;
@@ -340,9 +362,16 @@ static void answer_time_to_live(struct call *call, void *context)
     struct buf *out = rpc__body(rpc);
     rpc__read_begin(rpc);
     revision at = rpc__revision(rpc);
-    put_time_to_live(rpc, out, request->id, request->keys);
+    enum v3_error error = may_look(call, request);
+    if (error == V3_OK) {
+        put_time_to_live(rpc, out, request->id, request->keys);
+    }
     rpc__read_end(rpc);
-    call__answer(call, at, buf_slice(out));
+    if (error != V3_OK) {
+        call__fail(call, error);
+    } else {
+        call__answer(call, at, buf_slice(out));
+    }
 }
 
 void lease__time_to_live(struct call *call, ProtobufCMessage *request)
@@ -358,6 +387,35 @@ static void put_status(void *context, lease_id id)
     pb_put_bytes_always(context, LEASES_LEASES, slice_of(status, size));
 }
 
+/* As in etcd who asks for all must be able to read the keys of all. */
+struct all_leases {
+    const struct call *call;
+    enum v3_error error;
+};
+
+static void look_at(void *context, lease_id id)
+{
+    struct all_leases *all = context;
+    struct node *node = all->call->rpc->node;
+    if (all->error == V3_OK) {
+        all->error = auth_may_lease(node_auth(node), all->call->user, AUTH_READ,
+                                    node_leases(node), id);
+    }
+}
+
+/* Needs: the shared lock. */
+static enum v3_error may_look_at_all(const struct call *call)
+{
+    struct node *node = call->rpc->node;
+    struct all_leases all = {.call = call};
+    if (auth_may_admin(node_auth(node), call->user) == V3_OK) {
+        return V3_OK;
+    }
+    all.error = auth_may_ask(node_auth(node), call->user);
+    lease_each(node_leases(node), look_at, &all);
+    return all.error;
+}
+
 /* etcd doesn't ask its leader here, either. */
 void lease__leases(struct call *call, ProtobufCMessage *request)
 {
@@ -366,7 +424,14 @@ void lease__leases(struct call *call, ProtobufCMessage *request)
     (void)request;
     rpc__read_begin(rpc);
     revision at = rpc__revision(rpc);
-    lease_each(node_leases(rpc->node), put_status, out);
+    enum v3_error error = may_look_at_all(call);
+    if (error == V3_OK) {
+        lease_each(node_leases(rpc->node), put_status, out);
+    }
     rpc__read_end(rpc);
-    call__answer(call, at, buf_slice(out));
+    if (error != V3_OK) {
+        call__fail(call, error);
+    } else {
+        call__answer(call, at, buf_slice(out));
+    }
 }

@@ -49,6 +49,7 @@ void lock__unlock(struct call *call, ProtobufCMessage *message)
         contest__fail(call, ERR_OK, V3_EMPTY_KEY);
         return;
     }
+    who__about(call, key, SLICE(""));
     pb_put_bytes(out, DELETE_FIELD_KEY, key);
     if (out->size > call->rpc->shared->request_bytes_max) {
         contest__fail(call, ERR_OK, V3_REQUEST_TOO_LARGE);

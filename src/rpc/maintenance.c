@@ -146,16 +146,36 @@ static void change_alarm(struct call *call, const ProtobufCMessage *request)
     task__write_message(task, COMMAND_ALARM, buf_slice(message));
 }
 
+/* Any user may see them (a client that asks whether a member is well does),
+ * root changes them. False: the call has failed. */
+static bool may_alarm(struct call *call, bool changes)
+{
+    const struct auth *auth = node_auth(call->rpc->node);
+    struct lock *lock = node_lock(call->rpc->node);
+    lock_read(lock);
+    enum v3_error error = changes ? auth_may_admin(auth, call->user)
+                                  : auth_may_ask(auth, call->user);
+    unlock_read(lock);
+    if (error != V3_OK) {
+        call__fail(call, error);
+    }
+    return error == V3_OK;
+}
+
 void maintenance__alarm(struct call *call, ProtobufCMessage *request)
 {
     Etcdserverpb__AlarmRequest *alarm = (void *)request;
     switch ((int)alarm->action) {
     case ETCDSERVERPB__ALARM_REQUEST__ALARM_ACTION__GET:
-        task__when_current(call, false, alarm, list_alarms);
+        if (may_alarm(call, false)) {
+            task__when_current(call, false, alarm, list_alarms);
+        }
         return;
     case ETCDSERVERPB__ALARM_REQUEST__ALARM_ACTION__ACTIVATE:
     case ETCDSERVERPB__ALARM_REQUEST__ALARM_ACTION__DEACTIVATE:
-        change_alarm(call, request);
+        if (may_alarm(call, true)) {
+            change_alarm(call, request);
+        }
         return;
     default:
         call__fail_code(call, GRPC_UNIMPLEMENTED, "no such action");

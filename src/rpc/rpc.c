@@ -84,6 +84,7 @@ enum err rpc_new(const struct rpc_config *config, struct rpc **out)
     rpc->shared = config->shared;
     rpc->node = node;
     rpc->reader = reader;
+    rpc->known_seed = config->seed * UINT64_C(0x9e3779b97f4a7c15);
     list_init(&rpc->calls);
     list_init(&rpc->withheld);
     list_init(&rpc->movers);
@@ -116,6 +117,7 @@ void rpc_free(struct rpc *rpc)
     CHECK_EQ(rpc->task_count, 0);
     CHECK(list_is_empty(&rpc->calls) && list_is_empty(&rpc->withheld));
     watching__free(rpc);
+    who__free(rpc);
     task__free_spare(rpc);
     call__free_spare(rpc);
     heap_deinit(&rpc->deadlines);

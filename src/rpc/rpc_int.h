@@ -10,6 +10,7 @@
  *   count.c        what /metrics says of all this
  *   method.c       the table of methods
  *   task.c         what is with the node, until its answer comes back
+ *   who.c          who asks, and whether he may
  *   kv.c watch.c lease.c cluster.c maintenance.c auth.c lock.c election.c
  *   health.c reflection.c history.c
  *                  the services
@@ -77,6 +78,8 @@ struct rpc {
 
     struct list calls; /* all that are open */
     struct buf out;    /* a message that is being made: rpc__body */
+    size_t
+        range_bytes; /* of the last long answer to a Range; 0: it was short */
 
     struct task *spare;
     size_t spare_count;
@@ -96,10 +99,13 @@ struct rpc {
     int64_t leader_ms;       /* when there was a leader, the last time */
     struct call *spare_calls;
     size_t spare_call_count;
-    size_t gathered_bytes;          /* of messages that aren't complete */
-    struct list movers;             /* calls that wait for another leader */
-    struct list withheld;           /* calls whose windows aren't opened */
-    struct buf deflated;            /* grpc.c's */
+    size_t gathered_bytes; /* of messages that aren't complete */
+    struct list movers;    /* calls that wait for another leader */
+    struct list withheld;  /* calls whose windows aren't opened */
+    struct buf deflated;   /* grpc.c's */
+    struct known *known;   /* who.c's */
+    uint64_t known_seed;
+    uint64_t watched_revision; /* of users, for which watches were looked at */
     char ids[RPC_HEADER_BYTES_MAX]; /* the header's first fields, encoded */
     size_t ids_size;
 };
@@ -135,11 +141,23 @@ int64_t rpc__now_ms(const struct rpc *rpc);
 
 /* ---- method.c: the table --------------------------------------------- */
 
+/* Who may call it, while auth is on. */
+enum method_rule {
+    RULE_UNSAID, /* no method has this */
+    RULE_ANYONE,
+    RULE_KNOWN, /* any user */
+    RULE_ADMIN, /* root */
+    /* By what is asked for: the handler looks at that. Of a stream of the
+     * client's, at who asks as well, each time. */
+    RULE_BY_REQUEST,
+};
+
 struct method {
     const char *path;    /* "/etcdserverpb.KV/Range" */
     const char *gateway; /* "/v3/kv/range"; NULL: none */
     const ProtobufCMessageDescriptor *request;
     const ProtobufCMessageDescriptor *response;
+    enum method_rule rule;
     bool client_streams;
     bool server_streams;
     /* Unary, or a stream from the server: called with the whole, decoded
@@ -214,7 +232,13 @@ struct call {
     bool by_recipe;
     bool tells_cause;
     bool tells_time;
-    int64_t time_ns;           /* that its answer tells; 0: none */
+    int64_t time_ns; /* that its answer tells; 0: none */
+    /* Who asks (who.c). In the exchange's memory. */
+    struct slice user;      /* as auth/auth.h has it; "": nobody */
+    const char *how;        /* what says so */
+    uint64_t auth_revision; /* under which he was let in; 0: auth was off */
+    struct slice key;       /* what it is about, for the audit */
+    struct slice range_end;
     struct heap_node deadline; /* in rpc->deadlines */
     struct list tasks; /* its own, with the node: when the call ends, whoever
                           ends it, their `call` becomes NULL */
@@ -310,6 +334,32 @@ static inline size_t call__unsent(const struct call *call)
     return call->via->unsent(call);
 }
 
+/* ---- who.c: who asks --------------------------------------------------- */
+
+/* Sets user, how and auth_revision anew. Errors: V3_INVALID_AUTH_TOKEN,
+ * V3_AUTH_OLD_REVISION. Where auth is off, nobody asks. */
+enum v3_error who__look(struct call *call);
+/* The same, by the method's rule: false: it has failed. */
+bool who__let_in(struct call *call);
+/* Users or roles have changed since. */
+bool who__has_changed(const struct call *call);
+/* Whether the same user may go on, by the method's rule. */
+enum v3_error who__again(struct call *call);
+/* As auth_may, with the lock. Needs: not rpc__read_begin. */
+enum v3_error who__may(const struct call *call, enum auth_access access,
+                       struct slice key, struct slice range_end);
+/* The command is his. */
+struct command;
+void who__sign(const struct call *call, struct command *command);
+/* What the call is about, for the audit; the first word counts. */
+void who__about(struct call *call, struct slice key, struct slice range_end);
+/* Into the audit: that the call has ended so, or that it asked for a range
+ * (`why` NULL: it was allowed). */
+void who__note(const struct call *call, enum grpc_code code, struct slice text);
+void who__note_range(const struct call *call, struct slice key,
+                     struct slice range_end, const char *why);
+void who__free(struct rpc *rpc);
+
 /* ---- task.c ---------------------------------------------------------- */
 
 /* Something that the node was asked for. It is decided whether its call is
@@ -344,7 +394,7 @@ struct task *task__new(struct rpc *rpc, struct call *call,
  * is gone; without a call `finish` is called with write.err (read.err, ...).
  */
 void task__write(struct task *task, struct refbuf *command);
-/* `message` as command_type says; the same, encoded. */
+/* The same: the call asks for it, `message` as command_type says. */
 void task__write_message(struct task *task, enum command_type type,
                          struct slice message);
 void task__read(struct task *task);
@@ -371,6 +421,10 @@ enum err json__read(struct slice text, const ProtobufCMessageDescriptor *type,
 enum err json__next(struct slice *rest, struct slice *value) MUST_USE;
 /* How much memory a value of this field takes in its message. */
 size_t json__value_bytes(const ProtobufCFieldDescriptor *field);
+
+/* Of either alphabet, with padding or without; no longer than `from`. -1: it
+ * isn't that. */
+ptrdiff_t json__decode_base64(struct slice from, uint8_t *to);
 
 /* ---- watch.c --------------------------------------------------------- */
 
@@ -427,9 +481,23 @@ RPC_HANDLER(maintenance__hash_kv);
 RPC_HANDLER(maintenance__snapshot);
 RPC_HANDLER(maintenance__move_leader);
 RPC_HANDLER(maintenance__downgrade);
-/* Every method of Auth, until there are users. */
-RPC_HANDLER(auth__refuse);
+RPC_HANDLER(auth__enable);
+RPC_HANDLER(auth__disable);
 RPC_HANDLER(auth__status);
+RPC_HANDLER(auth__authenticate);
+RPC_HANDLER(auth__user_add);
+RPC_HANDLER(auth__user_get);
+RPC_HANDLER(auth__user_list);
+RPC_HANDLER(auth__user_delete);
+RPC_HANDLER(auth__user_change_password);
+RPC_HANDLER(auth__user_grant_role);
+RPC_HANDLER(auth__user_revoke_role);
+RPC_HANDLER(auth__role_add);
+RPC_HANDLER(auth__role_get);
+RPC_HANDLER(auth__role_list);
+RPC_HANDLER(auth__role_delete);
+RPC_HANDLER(auth__role_grant_permission);
+RPC_HANDLER(auth__role_revoke_permission);
 RPC_HANDLER(lock__lock);
 RPC_HANDLER(lock__unlock);
 RPC_HANDLER(election__campaign);

@@ -175,9 +175,27 @@ static void on_piece(struct errand *errand)
     }
 }
 
+/* Who lost the right meanwhile gets no more of it. False: it has ended. */
+static bool may_go_on(struct snapshot *snapshot)
+{
+    struct call *call = snapshot->errand.call;
+    enum v3_error error = who__has_changed(call) ? who__again(call) : V3_OK;
+    if (error != V3_OK) {
+        call->on_gone = NULL;
+        call->on_drained = NULL;
+        snapshot->errand.call = NULL;
+        let_go(snapshot);
+        call__fail(call, error);
+    }
+    return error == V3_OK;
+}
+
 /* Needs: it isn't with a worker. */
 static void go_on(struct snapshot *snapshot)
 {
+    if (!may_go_on(snapshot)) {
+        return;
+    }
     if (snapshot->left == 0) {
         end(snapshot);
     } else if (call__unsent(snapshot->errand.call) <=

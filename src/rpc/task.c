@@ -114,6 +114,8 @@ void task__write_message(struct task *task, enum command_type type,
                          struct slice message)
 {
     struct command command = {.type = type, .message = message};
+    CHECK(task->call != NULL);
+    who__sign(task->call, &command);
     task__write(task, command_encode(&command));
 }
 

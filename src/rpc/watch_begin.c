@@ -7,6 +7,8 @@ static_assert(sizeof(struct watch) <= 192, "there are a million of them");
 
 /* As etcd's mvcc/watcher.go says it. */
 static const char empty_range[] = "mvcc: watcher range is empty";
+static const char too_many[] = "etched: too many watchers on this connection "
+                               "(--limit-watchers-per-connection)";
 static const char duplicate_id[] =
     "mvcc: duplicate watch ID provided on the WatchStream";
 
@@ -94,6 +96,30 @@ static bool count_in(struct rpc *rpc)
     return false;
 }
 
+/* Of all watch streams on the same connection: it has one text that says who
+ * the client is. */
+static bool connection_has_room(const struct watch_stream *stream)
+{
+    struct api_shared *api = stream->rpc->shared->api;
+    const struct http_exchange *own = stream->call->exchange;
+    size_t count = 0;
+    if (api->connection_watchers_max == 0 || own->request.is_own) {
+        return true;
+    }
+    LIST_EACH (node, &stream->rpc->calls) {
+        const struct call *call = CONTAINER_OF(node, struct call, link);
+        if (call->method->begin == watch__watch && call->context != NULL &&
+            call->exchange->request.peer.at == own->request.peer.at) {
+            count += ((struct watch_stream *)call->context)->watches.count;
+        }
+    }
+    if (count < api->connection_watchers_max) {
+        return true;
+    }
+    atomic_fetch_add_explicit(&api->watchers_refused, 1, memory_order_relaxed);
+    return false;
+}
+
 /* Why there can't be such a watch; NULL: it was counted. */
 static const char *fault_of(struct watch_stream *stream,
                             const struct range *range, int64_t id)
@@ -103,6 +129,9 @@ static const char *fault_of(struct watch_stream *stream,
     }
     if (id != 0 && map_u64_get(&stream->watches, (uint64_t)id) != NULL) {
         return duplicate_id;
+    }
+    if (!connection_has_room(stream)) {
+        return too_many;
     }
     if (!count_in(stream->rpc)) {
         return v3_error_text(V3_REQUEST_TOO_MANY_REQUESTS);
@@ -255,7 +284,10 @@ void watch__create(struct watch_stream *stream,
     struct watch_control control = {.id = WATCH_ID_NONE, .created = true};
     revision compacted;
     watching__prepare(stream->rpc, &control.at, &compacted);
-    control.reason = fault_of(stream, &range, request->watch_id);
+    control.reason = watch__refusal(stream, request);
+    if (control.reason == NULL) {
+        control.reason = fault_of(stream, &range, request->watch_id);
+    }
     if (control.reason != NULL) {
         control.canceled = true;
         watch__send_control(stream, &control);

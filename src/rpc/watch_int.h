@@ -2,6 +2,7 @@
  *
  *   watch.c         a stream's requests: create, cancel, progress
  *   watch_begin.c   one watch: from its request to its place in the hub
+ *   watch_may.c     who may have one, and who no longer
  *   watch_told.c    events as they are told: encoded once, shared
  *   watch_flush.c   from the hub's events to responses; slow readers
  *   watch_life.c    the life of struct watching; commits, history, time
@@ -169,6 +170,16 @@ bool watch__try_progress(struct watch_stream *stream);
 void watch__notify(struct watch_stream *stream, int64_t now_ms);
 /* After a send: whether the peer reads. */
 void watch__note_sent(struct watch_stream *stream);
+
+/* ---- watch_may.c --------------------------------------------------------- */
+
+/* Why the one who asks may not have this watch, as etcd says it; NULL: he may.
+ * In the exchange's memory. */
+const char *watch__refusal(struct watch_stream *stream,
+                           const Etcdserverpb__WatchCreateRequest *request);
+/* Users or roles have changed: watches whose users may not have them any more
+ * are cancelled. */
+void watching__look_again(struct rpc *rpc);
 
 /* ---- watch_begin.c ------------------------------------------------------- */
 

@@ -97,6 +97,7 @@ void watching__commits(struct rpc *rpc, struct mvcc_commit *const *commits,
 {
     struct watching *watches = rpc->watches;
     CHECK(!rpc->reading);
+    watching__look_again(rpc);
     for (size_t i = 0; i < count && watch_hub_count(rpc->hub) > 0; i++) {
         watch_hub_commit(rpc->hub, commits[i]);
         raise_newest(watches, commits[i]->main);
@@ -134,6 +135,7 @@ bool watching__catch_up(struct rpc *rpc)
     if (watch_hub_count(rpc->hub) == 0 && list_is_empty(&watches->dirty)) {
         return false;
     }
+    watching__look_again(rpc);
     watches->resumed = false;
     rpc__read_begin(rpc);
     bool more = watch_catch_up(rpc->hub, rpc->reader, watches->history_slice);
@@ -163,6 +165,7 @@ void watching__tick(struct rpc *rpc, int64_t now_ms)
 {
     struct heap *due = &rpc->watches->due;
     struct heap_node *node;
+    watching__look_again(rpc);
     while ((node = heap_top(due)) != NULL && node->key <= now_ms) {
         watch__notify(CONTAINER_OF(node, struct watch_stream, due), now_ms);
         CHECK(heap_top(due) != node || node->key > now_ms);

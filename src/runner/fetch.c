@@ -524,8 +524,8 @@ static void begin(struct runner *runner, struct timer *timer)
         fail(runner, fetch, SLICE("its url can't be evaluated"));
         return;
     }
-    secrets__read(runner, &fetch->secrets, &fetch->request, secrets_read,
-                  fetch);
+    secrets__read(runner, &fetch->secrets, work__owner(fetch->work),
+                  &fetch->request, secrets_read, fetch);
 }
 
 /* ---- life --------------------------------------------------------------- */

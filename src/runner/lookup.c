@@ -103,16 +103,34 @@ static void found(struct runner *runner, void *context,
         work__ready(runner, work);
 }
 
+/* What its owner mustn't read isn't read for it. */
+static bool is_refused(struct runner *runner, struct lookup_entry *entry,
+                       struct slice end)
+{
+    if (runner__may(runner, work__owner(entry->work), RUNNER_READ,
+                    entry->lookup.key, end))
+        return false;
+    entry->is_known = true;
+    entry->lookup.found = LOOKUP_REFUSED;
+    work__ready(runner, entry->work);
+    return true;
+}
+
 static void send(struct runner *runner, struct lookup_entry *entry)
 {
     const struct lookup *lookup = &entry->lookup;
     struct buf request = {0};
-    pb_put_bytes(&request, 1, lookup->key);
-    if (lookup->kind == LOOKUP_COUNT) {
-        struct buf end = {0};
+    struct buf end = {0};
+    if (lookup->kind == LOOKUP_COUNT)
         store__prefix_end(lookup->key, &end);
+    bool refused = is_refused(runner, entry, buf_slice(&end));
+    pb_put_bytes(&request, 1, lookup->key);
+    if (lookup->kind == LOOKUP_COUNT)
         pb_put_bytes(&request, 2, buf_slice(&end));
-        buf_deinit(&end);
+    buf_deinit(&end);
+    if (refused) {
+        buf_deinit(&request);
+        return;
     }
     pb_put_i64(&request, 4, lookup->revision);
     pb_put_bool(&request, 9, lookup->kind == LOOKUP_COUNT);
@@ -130,7 +148,8 @@ void lookup__fetch(struct runner *runner, struct work *work)
         if (!entry->is_known && !entry->call)
             send(runner, entry);
     /* Else what it wants can't ever come. */
-    CHECK(work->lookups_out || work->depth_call);
+    CHECK(work->lookups_out || work->depth_call ||
+          !list_is_empty(&work->ready));
 }
 
 void lookup__init(struct work *work, uint64_t seed)

@@ -209,7 +209,8 @@ static void begin(struct runner *runner, struct work *work,
     list_push_back(&work->acts, &act->node);
     work->outside++;
     runner->outside++;
-    secrets__read(runner, &act->secrets, &act->parts, secrets_read, act);
+    secrets__read(runner, &act->secrets, work__owner(work), &act->parts,
+                  secrets_read, act);
 }
 
 /* One that an earlier machine of this recipe has sent. */

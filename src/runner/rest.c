@@ -31,9 +31,19 @@ void rest__answer(struct request *request, int status, struct buf *json)
         .content_type = "application/json",
         .body = buf_slice(json),
         .retry_after = status == 429 || status == 503 ? "1" : NULL,
+        .allow = request->allow,
     };
     doors->respond(doors->context, request->id, &answer);
     buf_deinit(json);
+    free_request(request);
+}
+
+void rest__finish(struct request *request)
+{
+    const struct runner_doors *doors = &runner__config(request->runner)->doors;
+    const struct rest_answer end = {
+        .status = 200, .content_type = "text/event-stream", .body = SLICE("")};
+    doors->respond(doors->context, request->id, &end);
     free_request(request);
 }
 
@@ -302,31 +312,33 @@ struct route {
     const char *path; /* '*': one segment; '**': the rest */
     void (*serve)(struct request *request);
     const char *parameters;
+    enum rest_rule rule;
 };
 static const struct route routes[] = {
-    {"GET", "defs", rest__list_defs, "prefix limit after"},
-    {"GET", "defs/*", rest__get_def, "version revision"},
-    {"PUT", "defs/*", rest__put_def, "dry_run"},
-    {"DELETE", "defs/*", rest__delete_def, "purge"},
-    {"POST", "defs/*/run", rest__run_def, ""},
-    {"POST", "defs/*/pause", rest__pause_def, ""},
-    {"POST", "defs/*/resume", rest__resume_def, ""},
-    {"GET", "runs", rest__list_runs, "recipe status since until limit after"},
-    {"GET", "runs/*", rest__find_run, ""},
-    {"GET", "runs/*/*", rest__get_run, ""},
-    {"GET", "stream", rest__stream_all, "recipe"},
-    {"GET", "explain", rest__explain, "recipe revision"},
-    {"POST", "explain", rest__explain, "recipe revision"},
-    {"POST", "backtest", rest__backtest, ""},
-    {"POST", "test", rest__test, ""},
-    {"GET", "dead", rest__list_dead, "recipe limit after"},
-    {"POST", "dead/retry", rest__retry_all, "recipe"},
-    {"POST", "dead/*/*/retry", rest__retry_dead, ""},
-    {"DELETE", "dead/*/*", rest__delete_dead, ""},
-    {"POST", "hooks/**", rest__hook, NULL},
-    {"GET", "secrets", rest__list_secrets, "limit after"},
-    {"PUT", "secrets/*", rest__put_secret, ""},
-    {"DELETE", "secrets/*", rest__delete_secret, ""},
+    {"GET", "defs", rest__list_defs, "prefix limit after", REST_EACH},
+    {"GET", "defs/*", rest__get_def, "version revision", REST_READ_NAMED},
+    {"PUT", "defs/*", rest__put_def, "dry_run", REST_WRITE_NAMED},
+    {"DELETE", "defs/*", rest__delete_def, "purge", REST_WRITE_NAMED},
+    {"POST", "defs/*/run", rest__run_def, "", REST_WRITE_NAMED},
+    {"POST", "defs/*/pause", rest__pause_def, "", REST_WRITE_NAMED},
+    {"POST", "defs/*/resume", rest__resume_def, "", REST_WRITE_NAMED},
+    {"GET", "runs", rest__list_runs, "recipe status since until limit after",
+     REST_READ_WANTED},
+    {"GET", "runs/*", rest__find_run, "", REST_READ_ALL},
+    {"GET", "runs/*/*", rest__get_run, "", REST_READ_NAMED},
+    {"GET", "stream", rest__stream_all, "recipe", REST_READ_WANTED},
+    {"GET", "explain", rest__explain, "recipe revision", REST_READ_WANTED},
+    {"POST", "explain", rest__explain, "recipe revision", REST_READ_WANTED},
+    {"POST", "backtest", rest__backtest, "", REST_KNOWN},
+    {"POST", "test", rest__test, "", REST_KNOWN},
+    {"GET", "dead", rest__list_dead, "recipe limit after", REST_READ_WANTED},
+    {"POST", "dead/retry", rest__retry_all, "recipe", REST_WRITE_WANTED},
+    {"POST", "dead/*/*/retry", rest__retry_dead, "", REST_WRITE_NAMED},
+    {"DELETE", "dead/*/*", rest__delete_dead, "", REST_WRITE_NAMED},
+    {"POST", "hooks/**", rest__hook, NULL, REST_FREE},
+    {"GET", "secrets", rest__list_secrets, "limit after", REST_READ_SECRETS},
+    {"PUT", "secrets/*", rest__put_secret, "", REST_WRITE_SECRET},
+    {"DELETE", "secrets/*", rest__delete_secret, "", REST_WRITE_SECRET},
 };
 enum { ROUTES = sizeof(routes) / sizeof(routes[0]) };
 
@@ -363,6 +375,9 @@ static void serve_none(struct request *request)
 {
     struct buf methods = {0};
     if (allowed(request, &methods)) {
+        buf_append_char(&methods, '\0');
+        methods.size--;
+        request->allow = methods.at;
         rest__error(request, 405, "method_not_allowed",
                     "%.*s isn't for this: it has %.*s",
                     (int)request->asked.method.size, request->asked.method.at,
@@ -376,6 +391,15 @@ static void serve_none(struct request *request)
     buf_deinit(&methods);
 }
 
+static void serve_route(struct request *request, const struct route *route)
+{
+    if ((route->parameters == NULL ||
+         rest__read_query(request, route->parameters)) &&
+        rest__let_in(request, route->rule)) {
+        route->serve(request);
+    }
+}
+
 static void serve(struct request *request)
 {
     if (!rest__read_path(request)) {
@@ -385,10 +409,7 @@ static void serve(struct request *request)
     for (size_t i = 0; i < ROUTES; i++) {
         if (fits(&routes[i], request) &&
             slice_eq(request->asked.method, slice_str(routes[i].method))) {
-            if (routes[i].parameters == NULL ||
-                rest__read_query(request, routes[i].parameters)) {
-                routes[i].serve(request);
-            }
+            serve_route(request, &routes[i]);
             return;
         }
     }
@@ -431,6 +452,7 @@ void runner_request(struct runner *runner, uint64_t id,
     request->asked.path = rest__keep(request, asked->path);
     request->asked.query = rest__keep(request, asked->query);
     request->asked.peer = rest__keep(request, asked->peer);
+    request->asked.user = rest__keep(request, asked->user);
     list_init(&request->link);
     list_init(&request->streams);
     list_push_back(&rest->requests, &request->link);

@@ -475,7 +475,8 @@ static bool find_document(struct request *request,
     if (value != NULL && value->kind == DOC_STRING &&
         recipe_name_is_valid(value->text)) {
         struct def *def = rest__def(request, value->text);
-        if (def == NULL) {
+        if (def == NULL ||
+            !rest__check_name(request, RUNNER_READ, value->text)) {
             return false;
         }
         *json = rest__keep(request, def->json);

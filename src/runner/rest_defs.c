@@ -68,7 +68,8 @@ void rest__list_defs(struct request *request)
     }
     buf_append_str(&json, "{\"recipes\":[");
     while ((def = def__next(request->runner, after)) != NULL) {
-        if (def->uid == 0 || !slice_has_prefix(def->name, prefix)) {
+        if (def->uid == 0 || !slice_has_prefix(def->name, prefix) ||
+            !rest__may_name(request, RUNNER_READ, def->name)) {
             after = def->name;
             continue;
         }
@@ -302,13 +303,14 @@ static bool can_be_had(struct request *request, const struct recipe *recipe)
 }
 
 /* NULL: answered. */
-static struct recipe *parse(struct request *request)
+static struct recipe *parse(struct request *request,
+                            const struct recipe_given *given)
 {
     struct recipe *recipe = NULL;
     struct recipe_fault fault = {0};
-    enum err err =
-        recipe_parse(request->asked.body,
-                     runner__config(request->runner)->zones, &recipe, &fault);
+    enum err err = recipe_parse_given(request->asked.body, given,
+                                      runner__config(request->runner)->zones,
+                                      &recipe, &fault);
     if (err != ERR_OK) {
         if (fault.text[0] == 0) {
             snprintf(fault.text, sizeof(fault.text), "%s", err_note());
@@ -342,7 +344,10 @@ void rest__put_def(struct request *request)
         rest__not_ready(request);
         return;
     }
-    struct recipe *recipe = parse(request);
+    struct def *def = def__find(request->runner, name);
+    const struct recipe_given given = {.name = name,
+                                       .owner = rest__owner_of(request, def)};
+    struct recipe *recipe = parse(request, &given);
     if (recipe == NULL) {
         return;
     }
@@ -357,9 +362,12 @@ void rest__put_def(struct request *request)
         rest__refuse(request, &fault);
         return;
     }
+    if (!rest__check_owner(request, recipe)) {
+        recipe_free(recipe);
+        return;
+    }
     put->json = rest__keep(request, recipe->json);
     recipe_free(recipe);
-    struct def *def = def__find(request->runner, name);
     bool is_there = def != NULL && def->uid != 0;
     put->is_same = is_there && slice_eq(def->json, put->json);
     put->known = is_there ? def->mod_revision : 0;
@@ -568,7 +576,8 @@ void rest__pause_def(struct request *request)
 
 void rest__test(struct request *request)
 {
-    struct recipe *recipe = parse(request);
+    const struct recipe_given nothing = {{0}, {0}};
+    struct recipe *recipe = parse(request, &nothing);
     struct buf lines = {0};
     struct buf json = {0};
     if (recipe == NULL) {

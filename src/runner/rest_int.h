@@ -1,6 +1,7 @@
 /* The REST interface, inside.
  *
  *   rest.c          requests under way, routes, answers, errors
+ *   rest_access.c   who may
  *   rest_query.c    what stands behind the '?'
  *   rest_defs.c     defs: list, read, write, delete, run, pause, resume, test
  *   rest_runs.c     runs: those under way and the records of the finished
@@ -53,6 +54,7 @@ struct request {
     void (*undo)(struct request *request);  /* beside the arena; may be NULL */
     void *state;                            /* the route's */
     void (*again)(struct request *request); /* in the next round; or NULL */
+    const char *allow;                      /* of a 405 */
     bool is_replay;
     /* A stream: */
     bool is_stream; /* it counts as one */
@@ -146,6 +148,37 @@ void rest__json(struct buf *out, struct slice stored);
 /* Lists of records may be as large as a transaction. */
 extern const struct doc_limits rest__record_limits;
 
+/* ---- rest_access.c ------------------------------------------------------ */
+
+enum rest_rule {
+    REST_FREE,       /* whoever it is: webhooks have signatures */
+    REST_KNOWN,      /* any user */
+    REST_EACH,       /* any user; the route looks at each */
+    REST_READ_NAMED, /* the recipe in the path */
+    REST_WRITE_NAMED,
+    REST_READ_WANTED, /* the one in the query, or all */
+    REST_WRITE_WANTED,
+    REST_READ_ALL,
+    REST_READ_SECRETS,
+    REST_WRITE_SECRET,
+};
+/* False: answered, 401 or 403. */
+bool rest__let_in(struct request *request, enum rest_rule rule);
+bool rest__may(const struct request *request, enum runner_right right,
+               struct slice key, struct slice end);
+bool rest__may_name(struct request *request, enum runner_right right,
+                    struct slice name);
+/* False: answered. */
+bool rest__check_name(struct request *request, enum runner_right right,
+                      struct slice name);
+/* Of a document that names no owner; "": none. `def` may be NULL. */
+struct slice rest__owner_of(const struct request *request,
+                            const struct def *def);
+/* May who asks save it, with this owner? False: answered. */
+bool rest__check_owner(struct request *request, const struct recipe *recipe);
+/* May who asks see the events that it watches? False: answered. */
+bool rest__may_see(struct request *request, const struct recipe *recipe);
+
 /* ---- routes ------------------------------------------------------------- */
 
 void rest__list_defs(struct request *request);
@@ -180,5 +213,7 @@ void rest__write_active(struct runner *runner, struct buf *out,
 /* Time for heartbeats; when next. */
 int64_t rest__run_streams(struct runner *runner);
 void rest__end_stream(struct request *request);
+/* The end of a stream, from this side. */
+void rest__finish(struct request *request);
 
 #endif

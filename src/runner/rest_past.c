@@ -130,9 +130,31 @@ static void looked_up(struct runner *runner, void *context,
     go_on(past);
 }
 
+/* Who asks sees no more than he may read. */
+static bool may_look(struct past *past)
+{
+    const struct lookup *lookup = &past->wanted->lookup;
+    struct request *request = past->request;
+    bool is_range = lookup->kind == LOOKUP_COUNT;
+    struct slice key =
+        is_range && lookup->key.size == 0 ? slice_of("", 1) : lookup->key;
+    if (rest__may(request, RUNNER_READ, key,
+                  is_range ? rest__end(request, lookup->key) : SLICE(""))) {
+        return true;
+    }
+    rest__error(request, 403, "forbidden",
+                "%.*s may not read what it looks up, %.*s",
+                (int)request->asked.user.size, request->asked.user.at,
+                (int)lookup->key.size, lookup->key.at);
+    return false;
+}
+
 static void fetch(struct past *past)
 {
     const struct lookup *lookup = &past->wanted->lookup;
+    if (!may_look(past)) {
+        return;
+    }
     Etcdserverpb__RangeRequest range = ETCDSERVERPB__RANGE_REQUEST__INIT;
     range.key = message_data(lookup->key);
     range.revision = lookup->revision;
@@ -689,6 +711,11 @@ bool past__init(struct past *past, struct request *request, struct slice json,
     if (recipe_parse(json, runner__config(request->runner)->zones,
                      &past->recipe, &fault) != ERR_OK) {
         rest__refuse(request, &fault);
+        return false;
+    }
+    struct recipe *recipe = past->recipe;
+    if (!rest__may_see(request, recipe)) {
+        recipe_free(recipe); /* `past` went with the request */
         return false;
     }
     arena_init(&past->part, 0);

@@ -30,11 +30,12 @@ static void done(struct runner *runner, void *context,
 
 static bool name_is_fine(struct request *request)
 {
-    if (recipe_name_is_valid(request->segments[1])) {
+    if (secret_name_is_valid(request->segments[1])) {
         return true;
     }
     rest__error(request, 400, "invalid",
-                "a secret's name has small letters, digits, '.', '_' and '-'");
+                "a secret's name has letters, digits, '.', '_' and '-', a "
+                "letter or digit first");
     return false;
 }
 
@@ -129,7 +130,7 @@ void rest__list_secrets(struct request *request)
     if (!rest__number(request, "limit", 1, REST_PAGE_MAX, &limit)) {
         return;
     }
-    if (after.size > 0 && !recipe_name_is_valid(after)) {
+    if (after.size > 0 && !secret_name_is_valid(after)) {
         rest__error(request, 400, "invalid",
                     "after: write the \"next\" of the page before");
         return;

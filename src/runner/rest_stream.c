@@ -7,8 +7,11 @@
  *   recipe   a definition or its state has changed   from def/, status/
  *   gap      some of these may be missing
  *
- * A client that reads too slowly is cut off by whoever carries the bytes
- * (runner_request_gone); it asks /runs for what it missed. */
+ * Each has the store's revision as its id. A client that comes again says the
+ * last one that it has seen (Last-Event-ID); where the store has gone on since,
+ * it is told of a gap first. A client that reads too slowly is cut off by
+ * whoever carries the bytes (runner_request_gone); it asks /runs for what it
+ * missed. */
 #include "runner/rest_int.h"
 
 #include "base/check.h"
@@ -42,15 +45,21 @@ static void send(struct request *request, struct slice text)
     request->beat_ns = runner__now(request->runner).mono_ns + BEAT;
 }
 
+static void write_event(struct buf *out, const char *event, int64_t revision,
+                        struct slice json)
+{
+    buf_printf(out, "id: %lld\nevent: %s\ndata: ", (long long)revision, event);
+    buf_append_slice(out, json); /* JSON: one line */
+    buf_append_str(out, "\n\n");
+}
+
 /* `recipe` empty: it is everybody's business. */
-static void tell(struct runner *runner, struct slice recipe, struct slice event,
-                 struct slice json)
+static void tell(struct runner *runner, struct slice recipe, const char *event,
+                 int64_t revision, struct slice json)
 {
     struct rest *rest = runner__rest(runner);
     struct buf text = {0};
-    buf_printf(&text, "event: %.*s\ndata: ", (int)event.size, event.at);
-    buf_append_slice(&text, json); /* JSON: one line */
-    buf_append_str(&text, "\n\n");
+    write_event(&text, event, revision, json);
     LIST_EACH (node, &rest->streams) {
         struct request *request = CONTAINER_OF(node, struct request, streams);
         if (request->only.size == 0 || recipe.size == 0 ||
@@ -64,19 +73,20 @@ static void tell(struct runner *runner, struct slice recipe, struct slice event,
 /* ---- what is watched ----------------------------------------------------- */
 
 static void tell_runs(struct runner *runner, struct slice name,
-                      struct slice list)
+                      const struct watch_event *event)
 {
     struct arena arena;
     struct doc_value *doc;
     struct buf json = {0};
     arena_init(&arena, 0);
-    if (doc_parse_json(&arena, list, &rest__record_limits, &doc) == ERR_OK &&
+    if (doc_parse_json(&arena, event->value, &rest__record_limits, &doc) ==
+            ERR_OK &&
         doc->kind == DOC_LIST) {
         for (size_t i = 0; i < doc->count; i++) {
             struct value record = value_from_doc(&arena, doc->items[i]);
             buf_reset(&json);
             value_write_json(&json, &record);
-            tell(runner, name, SLICE("run"), buf_slice(&json));
+            tell(runner, name, "run", event->revision, buf_slice(&json));
         }
     }
     buf_deinit(&json);
@@ -97,7 +107,7 @@ static void tell_def(struct runner *runner, struct slice name,
         rest__integer(&json, "uid", event->create_revision);
     }
     buf_append_char(&json, '}');
-    tell(runner, name, SLICE("recipe"), buf_slice(&json));
+    tell(runner, name, "recipe", event->revision, buf_slice(&json));
     buf_deinit(&json);
 }
 
@@ -126,7 +136,7 @@ static void tell_status(struct runner *runner, struct slice name,
         }
     }
     buf_append_char(&json, '}');
-    tell(runner, name, SLICE("recipe"), buf_slice(&json));
+    tell(runner, name, "recipe", event->revision, buf_slice(&json));
     buf_deinit(&json);
     arena_deinit(&arena);
 }
@@ -151,26 +161,32 @@ static void on_event(struct runner *runner, struct watch *watch,
     } else if (event->is_delete) {
         return;
     } else if (kind == RECIPE_KEY_RUN) {
-        tell_runs(runner, name, event->value);
+        tell_runs(runner, name, event);
     } else if (kind == RECIPE_KEY_ACTIVE) {
         rest__write_active(runner, &json, event->key, event->value);
-        tell(runner, name, SLICE("active"), buf_slice(&json));
+        tell(runner, name, "active", event->revision, buf_slice(&json));
     } else if (rest__write_letter(&json, event->key, event->value,
                                   event->revision)) {
-        tell(runner, name, SLICE("dead"), buf_slice(&json));
+        tell(runner, name, "dead", event->revision, buf_slice(&json));
     }
     buf_deinit(&json);
+}
+
+/* What is from one revision to another may be missing. */
+static void write_gap(struct buf *out, int64_t from, int64_t to)
+{
+    buf_append_char(out, '{');
+    rest__integer(out, "from", from);
+    rest__integer(out, "to", to);
+    buf_append_char(out, '}');
 }
 
 static void on_compacted(struct runner *runner, struct watch *watch,
                          int64_t revision)
 {
     struct buf json = {0};
-    buf_append_char(&json, '{');
-    rest__integer(&json, "from", watch->next);
-    rest__integer(&json, "to", revision);
-    buf_append_char(&json, '}');
-    tell(runner, SLICE(""), SLICE("gap"), buf_slice(&json));
+    write_gap(&json, watch->next, revision);
+    tell(runner, SLICE(""), "gap", revision, buf_slice(&json));
     buf_deinit(&json);
     watch__end(runner, watch);
     watch->next = revision + 2; /* it begins one before it */
@@ -210,6 +226,22 @@ static void stop(struct runner *runner)
 
 /* ---- those that listen --------------------------------------------------- */
 
+/* To one that was here before: since then nobody has listened for it. */
+static void say_gap(struct request *request, int64_t now)
+{
+    struct slice seen = rest__header(request, SLICE("last-event-id"));
+    int64_t last = 0;
+    struct buf json = {0};
+    struct buf text = {0};
+    if (slice_to_i64(seen, &last) && last >= 0 && last < now) {
+        write_gap(&json, last + 1, now);
+        write_event(&text, "gap", now, buf_slice(&json));
+        send(request, buf_slice(&text));
+    }
+    buf_deinit(&json);
+    buf_deinit(&text);
+}
+
 /* The store is asked how far it is: it begins behind that. */
 static void begin(struct runner *runner, void *context,
                   const struct store_answer *answer)
@@ -221,11 +253,13 @@ static void begin(struct runner *runner, void *context,
         rest__store_error(request, answer);
         return;
     }
+    int64_t now = store__header_revision(answer->message);
     list_push_back(&rest->streams, &request->streams);
     if (rest->listening == NULL) {
-        start(runner, store__header_revision(answer->message));
+        start(runner, now);
     }
     send(request, SLICE(": hello\n\n"));
+    say_gap(request, now);
     runner__wake(runner); /* its heartbeat has to be waited for */
 }
 
@@ -265,6 +299,15 @@ void rest__end_stream(struct request *request)
     }
 }
 
+/* Permissions end while one listens. */
+static bool still_may(struct request *request)
+{
+    struct slice all = SLICE(RECIPES_PREFIX "def/");
+    return request->only.size > 0
+               ? rest__may_name(request, RUNNER_READ, request->only)
+               : rest__may(request, RUNNER_READ, all, rest__end(request, all));
+}
+
 int64_t rest__run_streams(struct runner *runner)
 {
     struct rest *rest = runner__rest(runner);
@@ -272,6 +315,10 @@ int64_t rest__run_streams(struct runner *runner)
     int64_t next_ns = INT64_MAX;
     LIST_EACH (node, &rest->streams) {
         struct request *request = CONTAINER_OF(node, struct request, streams);
+        if (request->beat_ns <= now_ns && !still_may(request)) {
+            rest__finish(request);
+            continue;
+        }
         if (request->beat_ns <= now_ns) {
             send(request, SLICE(": \n\n"));
         }

@@ -87,6 +87,7 @@ struct rest_request {
     size_t header_count;
     struct slice body;
     struct slice peer; /* "127.0.0.1:5555" */
+    struct slice user; /* who asks, where the store has users; "": nobody */
 };
 struct rest_answer {
     int status;
@@ -94,7 +95,11 @@ struct rest_answer {
     struct slice body;
     bool more;               /* a stream: more parts come, same status */
     const char *retry_after; /* NULL: none */
+    const char *allow;       /* of a 405: "GET, PUT"; NULL: none */
 };
+
+/* ADMIN: what only root may; of no key. */
+enum runner_right { RUNNER_READ, RUNNER_WRITE, RUNNER_ADMIN };
 
 struct runner_doors {
     void *context;
@@ -103,6 +108,16 @@ struct runner_doors {
      * "etched-cause: recipe" (a server that doesn't know it passes over it). */
     void (*call)(void *context, uint64_t id, enum runner_method method,
                  struct slice request);
+    /* The same, with the permissions of this user where the store has users
+     * ("": nobody's); metadata "etched-owner". NULL: as `call`. */
+    void (*call_as)(void *context, uint64_t id, enum runner_method method,
+                    struct slice user, struct slice request);
+    /* Whether a user ("": nobody) may read or write a key, or (`end` not empty)
+     * all from it to that. Below /_recipes/ what is meant is by the REST
+     * interface, as keys belong to the service. NULL: the store has no users,
+     * and all may all. */
+    bool (*may)(void *context, struct slice user, enum runner_right right,
+                struct slice key, struct slice end);
     /* The one Watch stream: opened with the first message (metadata
      * "etched-told: cause"); each WatchResponse by runner_watched, its end by
      * runner_watch_ended, and the next message opens a new one. */

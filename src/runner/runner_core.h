@@ -366,6 +366,10 @@ struct work {
     int64_t retry_at_ns;     /* not loaded before */
     unsigned failures;       /* commits and loads, in a row */
     unsigned refused;        /* turns that the store won't take at all */
+    unsigned denials;        /* of turns of one event, since one was done */
+    uint64_t denied[4];      /* their effects */
+    unsigned narrow_turns;   /* so many more go one event at a time */
+    struct buf denial;       /* why */
     unsigned misses;         /* clock turns whose guard didn't hold, in a row */
     int64_t due_after_ns;    /* mono: no clock turns before */
     bool is_narrow;          /* one event a turn */
@@ -438,6 +442,8 @@ void work__free(struct runner *runner, struct work *work);
 /* It is looked at in this round. */
 void work__ready(struct runner *runner, struct work *work);
 void work__run(struct runner *runner, struct work *work);
+/* Whose permissions it has; "": nobody's. Its `at` is never NULL. */
+struct slice work__owner(const struct work *work);
 /* All that is in memory of it goes; it loads again after `pause_ns`. */
 void work__drop(struct runner *runner, struct work *work, int64_t pause_ns);
 /* The definition or its state has changed. */
@@ -463,6 +469,8 @@ void load__stop(struct runner *runner, struct work *work);
 /* work_commit.c */
 void work__commit(struct runner *runner, struct work *work);
 void commit__stop(struct runner *runner, struct work *work);
+/* It stops, and says why. */
+void work__trip(struct runner *runner, struct work *work, struct slice why);
 /* The compares that every turn has. */
 void work__fence(struct work *work, struct store_txn *txn);
 void work__put_status(const struct work *work, struct store_txn *txn,
@@ -482,6 +490,10 @@ struct lease_kept { /* of effects; young enough for others of this ttl */
     int64_t ttl_s;
     int64_t id;
     int64_t granted_ns;
+    /* And of this owner: who puts a key on a lease must be one who may write
+     * all keys that are on it. */
+    size_t owner_size;
+    char owner[];
 };
 
 /* ---- what a turn asks ---------------------------------------------------- */
@@ -541,10 +553,10 @@ struct secrets {
     void (*done)(struct runner *runner, void *context);
     void *context;
 };
-/* Reads those that `value` (which outlives it) names. `done` is called once,
- * maybe at once. */
+/* Reads those that `value` (which outlives it) names, where `user` may. `done`
+ * is called once, maybe at once. */
 void secrets__read(struct runner *runner, struct secrets *secrets,
-                   const struct value *value,
+                   struct slice user, const struct value *value,
                    void (*done)(struct runner *runner, void *context),
                    void *context);
 void secrets__put_in(const struct secrets *secrets, struct slice text,

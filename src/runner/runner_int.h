@@ -1,5 +1,6 @@
 /* What the files of runner/ share.
  *
+ *   may.c       whose permissions count
  *   store.c     calls: requests of v3 made, answers read, callbacks
  *   watch.c     feeds over the one Watch stream
  *   workers.c   the lease, who lives, who owns what
@@ -57,9 +58,15 @@ uint64_t store__range(struct runner *runner, struct slice key,
 /* Whether the answer, if it isn't OK, may have been done all the same. */
 bool store__is_unsure(const struct store_answer *answer);
 
+/* As store__call, with a user's permissions; user.at NULL: the service's. */
+uint64_t store__call_as(struct runner *runner, enum runner_method method,
+                        struct slice user, struct slice request,
+                        store_done done, void *context);
+
 /* A transaction that is being made. */
 struct store_txn {
-    struct buf body; /* an encoded TxnRequest */
+    struct buf body;   /* an encoded TxnRequest */
+    struct slice user; /* whose permissions it needs; at NULL: the service's */
 };
 void store_txn__begin(struct store_txn *txn);
 void store_txn__compare(struct store_txn *txn,
@@ -129,6 +136,19 @@ struct machine *work__machine(const struct def *def);
 /* Revisions and seconds that it is behind. */
 void work__lag(const struct runner *runner, const struct def *def,
                int64_t *revisions, double *seconds);
+
+/* ---- may.c -------------------------------------------------------------- */
+
+bool runner__may(const struct runner *runner, struct slice user,
+                 enum runner_right right, struct slice key, struct slice end);
+bool runner__has_users(const struct runner *runner);
+/* What it watches. */
+bool runner__may_trigger(const struct runner *runner, struct slice user,
+                         const struct trigger *trigger);
+/* Whether this user may own it: what it watches, and whom it calls. False:
+ * `why` is appended. */
+bool runner__may_recipe(const struct runner *runner, struct slice user,
+                        const struct recipe *recipe, struct buf *why);
 
 /* ---- rest.c ------------------------------------------------------------- */
 

@@ -113,8 +113,27 @@ static void told(struct runner *runner, void *context,
     secrets->done(runner, secrets->context);
 }
 
+/* One that the user may not have isn't read either. */
+static bool may_all(struct runner *runner, struct secrets *secrets,
+                    struct slice user)
+{
+    struct buf key = {0};
+    bool may = true;
+    for (size_t i = 0; may && i < secrets->count; i++) {
+        buf_reset(&key);
+        recipe_key_write(&key, RECIPE_KEY_SECRET, secrets->all[i].name, NULL);
+        may =
+            runner__may(runner, user, RUNNER_READ, buf_slice(&key), SLICE(""));
+        if (!may)
+            fault(secrets, true, secrets->all[i].name,
+                  "isn't one that the recipe's owner may use");
+    }
+    buf_deinit(&key);
+    return may;
+}
+
 void secrets__read(struct runner *runner, struct secrets *secrets,
-                   const struct value *value,
+                   struct slice user, const struct value *value,
                    void (*done)(struct runner *runner, void *context),
                    void *context)
 {
@@ -123,7 +142,8 @@ void secrets__read(struct runner *runner, struct secrets *secrets,
     /* One that was left out would go out as nothing. */
     if (secrets->has_more)
         fault(secrets, true, secrets->all[0].name, "is one of too many");
-    if (secrets->count == 0 || secrets->has_more) {
+    if (secrets->count == 0 || secrets->has_more ||
+        !may_all(runner, secrets, user)) {
         done(runner, context);
         return;
     }

@@ -62,9 +62,19 @@ void store__deinit(struct runner *runner)
 
 /* ---- calls -------------------------------------------------------------- */
 
+static void knock(struct runner *runner, uint64_t id, enum runner_method method,
+                  struct slice user, struct slice request)
+{
+    const struct runner_doors *doors = &runner->config.doors;
+    if (user.at && doors->call_as)
+        doors->call_as(doors->context, id, method, user, request);
+    else
+        doors->call(doors->context, id, method, request);
+}
+
 static uint64_t send_call(struct runner *runner, enum runner_method method,
-                          struct slice request, bool is_raw, store_done done,
-                          void *context)
+                          struct slice user, struct slice request, bool is_raw,
+                          store_done done, void *context)
 {
     struct store *store = &runner->store;
     struct call *call = mem_alloc(sizeof *call);
@@ -81,21 +91,29 @@ static uint64_t send_call(struct runner *runner, enum runner_method method,
     if (method != RUNNER_HISTORY)
         list_push_back(&store->by_age, &call->age);
     map_u64_put(&store->calls, call->id, call);
-    runner->config.doors.call(runner->config.doors.context, call->id, method,
-                              request);
+    knock(runner, call->id, method, user, request);
     return call->id;
 }
 
 uint64_t store__call(struct runner *runner, enum runner_method method,
                      struct slice request, store_done done, void *context)
 {
-    return send_call(runner, method, request, false, done, context);
+    return send_call(runner, method, slice_of(NULL, 0), request, false, done,
+                     context);
+}
+
+uint64_t store__call_as(struct runner *runner, enum runner_method method,
+                        struct slice user, struct slice request,
+                        store_done done, void *context)
+{
+    return send_call(runner, method, user, request, false, done, context);
 }
 
 uint64_t store__call_raw(struct runner *runner, enum runner_method method,
                          struct slice request, store_done done, void *context)
 {
-    return send_call(runner, method, request, true, done, context);
+    return send_call(runner, method, slice_of(NULL, 0), request, true, done,
+                     context);
 }
 
 static struct call *take_call(struct store *store, uint64_t id)
@@ -463,8 +481,8 @@ void store_txn__range(struct store_txn *txn, struct slice key, struct slice end,
 static uint64_t send_txn(struct runner *runner, struct store_txn *txn,
                          bool is_raw, store_done done, void *context)
 {
-    uint64_t id = send_call(runner, RUNNER_TXN, buf_slice(&txn->body), is_raw,
-                            done, context);
+    uint64_t id = send_call(runner, RUNNER_TXN, txn->user,
+                            buf_slice(&txn->body), is_raw, done, context);
     buf_deinit(&txn->body);
     return id;
 }

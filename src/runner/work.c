@@ -48,6 +48,7 @@ void work__free(struct runner *runner, struct work *work)
     lookup__deinit(work);
     depth__deinit(work);
     buf_deinit(&work->cursor_value);
+    buf_deinit(&work->denial);
     for (int i = 0; i < LOAD_RANGES; i++)
         buf_deinit(&work->load_from[i]);
     arena_deinit(&work->arena);
@@ -295,6 +296,12 @@ static enum turn_end take_due(struct runner *runner, struct work *work)
     return end;
 }
 
+struct slice work__owner(const struct work *work)
+{
+    const struct recipe *recipe = work->def->recipe;
+    return recipe && recipe->owner.size ? recipe->owner : SLICE("");
+}
+
 static bool has_something(const struct work *work)
 {
     return work->status || retries__are_taken(work) ||
@@ -367,9 +374,36 @@ static void set_timer(struct runner *runner, struct work *work)
     timer__set(runner, &work->timer, next_ns);
 }
 
+/* Permissions come and go while it runs: it stops where it may not see any more
+ * what it watches. */
+static bool may_watch(struct runner *runner, struct work *work)
+{
+    const struct recipe *recipe = work->def->recipe;
+    struct slice owner = work__owner(work);
+    struct buf why = {0};
+    for (size_t i = 0; i < recipe->trigger_count; i++) {
+        if (runner__may_trigger(runner, owner, &recipe->triggers[i]))
+            continue;
+        if (owner.size == 0)
+            buf_append_str(&why, "it has no owner, whose permissions it would "
+                                 "need: save it again");
+        else
+            buf_printf(&why,
+                       "its owner, %.*s, may not read what if[%zu] "
+                       "watches",
+                       (int)owner.size, owner.at, i);
+        work__trip(runner, work, buf_slice(&why));
+        buf_deinit(&why);
+        return false;
+    }
+    return true;
+}
+
 static void take(struct runner *runner, struct work *work)
 {
     CHECK(work->machine != NULL && work->call == 0);
+    if (runner->config.doors.may && !may_watch(runner, work))
+        return;
     if (gap__take(runner, work))
         return;
     if (work->lookups_out || work->depth_call)

@@ -17,7 +17,14 @@
 #include "base/plant.h"
 #include "runner/runner_core.h"
 
-enum { CODE_INVALID = 3, CODE_NOT_FOUND = 5, REFUSED_MAX = 3 };
+enum {
+    CODE_INVALID = 3,
+    CODE_NOT_FOUND = 5,
+    CODE_DENIED = 7,
+    REFUSED_MAX = 3,
+    DENIALS_MAX = 20,
+    NARROW_TURNS = 100,
+};
 
 void work__failed(struct runner *runner, struct work *work, const char *what,
                   const struct store_answer *answer)
@@ -60,7 +67,8 @@ void work__drop_leases(struct runner *runner, struct work *work)
 }
 
 /* One that was granted just now for the same ttl does for this turn too. */
-static int64_t find_recent(struct runner *runner, int64_t ttl_s)
+static int64_t find_recent(struct runner *runner, struct slice owner,
+                           int64_t ttl_s)
 {
     int64_t age_max_ns = ttl_s * SECOND_NS / 20;
     if (age_max_ns > SECOND_NS)
@@ -72,7 +80,8 @@ static int64_t find_recent(struct runner *runner, int64_t ttl_s)
         if (age_ns > SECOND_NS) {
             list_remove(node);
             mem_free(lease);
-        } else if (lease->ttl_s == ttl_s && age_ns <= age_max_ns) {
+        } else if (lease->ttl_s == ttl_s && age_ns <= age_max_ns &&
+                   slice_eq(slice_of(lease->owner, lease->owner_size), owner)) {
             found = lease->id;
         }
     }
@@ -100,9 +109,13 @@ static void granted(struct runner *runner, void *context,
                      answer);
         return;
     }
-    struct lease_kept *kept = mem_alloc_zero(sizeof *kept);
-    *kept = (struct lease_kept){
-        .ttl_s = lease->ttl_s, .id = lease->id, .granted_ns = lease->asked_ns};
+    struct slice owner = work__owner(work);
+    struct lease_kept *kept = mem_alloc_zero(sizeof *kept + owner.size);
+    *kept = (struct lease_kept){.ttl_s = lease->ttl_s,
+                                .id = lease->id,
+                                .granted_ns = lease->asked_ns,
+                                .owner_size = owner.size};
+    memcpy(kept->owner, owner.at, owner.size);
     list_push_back(&runner->leases, &kept->node);
     work__ready(runner, work);
 }
@@ -114,10 +127,11 @@ static void want_lease(struct runner *runner, struct work *work, int64_t ttl_s)
             return;
     }
     struct work_lease *lease = mem_alloc(sizeof *lease);
-    *lease = (struct work_lease){.work = work,
-                                 .ttl_s = ttl_s,
-                                 .id = find_recent(runner, ttl_s),
-                                 .asked_ns = runner->now.mono_ns};
+    *lease =
+        (struct work_lease){.work = work,
+                            .ttl_s = ttl_s,
+                            .id = find_recent(runner, work__owner(work), ttl_s),
+                            .asked_ns = runner->now.mono_ns};
     list_push_back(&work->leases, &lease->node);
     if (lease->id)
         return;
@@ -209,6 +223,10 @@ static void write_turn(struct work *work, struct store_txn *txn)
 {
     const struct turn *turn = &work->turn;
     store_txn__begin(txn);
+    /* The service's own bookkeeping needs nobody's permission: it goes on
+     * though the owner be gone. */
+    if (turn_effects(turn))
+        txn->user = work__owner(work);
     work__fence(work, txn);
     if (!PLANTED(RECIPE_HOLD_UNSEEN))
         for (size_t i = 0; i < turn->guard_count; i++)
@@ -333,7 +351,11 @@ static void succeed(struct runner *runner, struct work *work, int64_t revision)
     work->cursor_revision = revision;
     work->failures = 0;
     work->refused = 0;
-    work->is_narrow = false;
+    work->narrow_turns -= work->narrow_turns > 0;
+    work->is_narrow = work->narrow_turns > 0;
+    work->denials = 0;
+    machine_set_narrow(work->machine, work->is_narrow);
+    machine_deny(work->machine, 0, NULL);
     work->misses = 0;
     work->passed = 0;
     work->lazy_at_ns = INT64_MAX;
@@ -364,6 +386,18 @@ static void succeed(struct runner *runner, struct work *work, int64_t revision)
     work__ready(runner, work);
 }
 
+void work__trip(struct runner *runner, struct work *work, struct slice why)
+{
+    struct store_txn txn;
+    store_txn__begin(&txn);
+    work__fence(work, &txn);
+    work__put_status(work, &txn, "tripped", why);
+    store_txn__send_raw(runner, &txn, store__forget, NULL);
+    runner->told.trips++;
+    work->refused = 0;
+    work__drop(runner, work, SECOND_NS);
+}
+
 /* The store won't take this turn, now or later: first one event at a time; if
  * that is refused too the recipe stops, and says why. */
 static void refuse(struct runner *runner, struct work *work,
@@ -381,15 +415,46 @@ static void refuse(struct runner *runner, struct work *work,
     struct buf why = {0};
     buf_append_str(&why, "the store refuses its transaction: ");
     buf_append_slice(&why, answer->text);
-    struct store_txn txn;
-    store_txn__begin(&txn);
-    work__fence(work, &txn);
-    work__put_status(work, &txn, "tripped", buf_slice(&why));
-    store_txn__send_raw(runner, &txn, store__forget, NULL);
+    work__trip(runner, work, buf_slice(&why));
     buf_deinit(&why);
-    runner->told.trips++;
-    work->refused = 0;
-    work__drop(runner, work, SECOND_NS);
+}
+
+/* The owner may not do something of it. Alone it is done again as a run that
+ * fails, and tells why; where its on_failure is refused too, without that. */
+static void deny(struct runner *runner, struct work *work,
+                 const struct store_answer *answer)
+{
+    struct slice owner = work__owner(work);
+    if (work->is_narrow && work->denials >= DENIALS_MAX) {
+        refuse(runner, work, answer);
+        return;
+    }
+    if (work->is_narrow)
+        work->denied[work->denials++ % 4] = turn_effects(&work->turn);
+    work->is_narrow = true;
+    work->narrow_turns = NARROW_TURNS;
+    buf_reset(&work->denial);
+    if (owner.size == 0)
+        buf_append_str(&work->denial, "it has no owner, whose permissions it "
+                                      "would need: save it again");
+    else
+        buf_printf(&work->denial, "its owner, %.*s, may not do this: %.*s",
+                   (int)owner.size, owner.at, (int)answer->text.size,
+                   answer->text.at);
+    buf_append_char(&work->denial, '\0');
+    work__drop(runner, work, 0);
+}
+
+/* etcd has no better codes for these. */
+static bool is_text(const struct store_answer *answer, const char *text)
+{
+    return answer->code == CODE_INVALID &&
+           memmem(answer->text.at, answer->text.size, text, strlen(text));
+}
+
+static bool is_denied(const struct store_answer *answer)
+{
+    return answer->code == CODE_DENIED || is_text(answer, "user name is empty");
 }
 
 static void conflict(struct runner *runner, struct work *work)
@@ -430,7 +495,10 @@ static void committed(struct runner *runner, void *context,
     struct work *work = context;
     int64_t revision;
     work->call = 0;
-    if (answer->code == CODE_INVALID) {
+    if (is_denied(answer) && turn_effects(&work->turn)) {
+        deny(runner, work, answer);
+    } else if (answer->code == CODE_INVALID &&
+               !is_text(answer, "revision of auth store")) {
         refuse(runner, work, answer);
     } else if (answer->code != 0) {
         if (answer->code == CODE_NOT_FOUND)

@@ -365,6 +365,9 @@ static void make_machine(struct runner *runner, struct work *work)
     };
     CHECK(work->machine == NULL && work->subs == NULL);
     work->machine = machine_new(&config);
+    machine_set_narrow(work->machine, work->is_narrow);
+    for (unsigned i = 0; i < work->denials && i < 4; i++)
+        machine_deny(work->machine, work->denied[i], work->denial.at);
     work->has_cursor = false;
     work->cursor_revision = 0;
 }

@@ -56,6 +56,7 @@ struct http_request {
      * "": none. */
     struct slice certificate;
     bool is_own; /* the connection is this process's own, by no port */
+    bool is_tls;
 };
 
 struct http_exchange;

@@ -317,6 +317,14 @@ void http1_sent(struct http1 *http1, size_t size, int64_t now_ms)
     leave(http1);
 }
 
+size_t http1_held(const struct http1 *http1)
+{
+    if (http1->phase == PHASE_BODY)
+        return http1->body.size;
+    bool waits = http1->phase == PHASE_OPEN && !http1->begun;
+    return waits ? http1->exchange.request.body.size : 0;
+}
+
 bool http1_is_finished(const struct http1 *http1)
 {
     return http1->phase == PHASE_CLOSING && out__size(&http1->out) == 0;

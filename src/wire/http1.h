@@ -39,6 +39,7 @@ struct http1_config {
     /* As http_request's; the slice outlives the connection. */
     struct slice certificate;
     bool is_own;
+    bool is_tls;
     const struct slice *date;
     /* Called when there are bytes to send, or the connection has become
      * finished, outside of http1_input and http1_sent: an answer that came
@@ -73,6 +74,8 @@ size_t http1_output(struct http1 *http1, struct slice *out, size_t max);
  * sees from http1_output: on_output is not called. */
 void http1_sent(struct http1 *http1, size_t size, int64_t now_ms);
 
+/* Bytes of the request's body, while its answer hasn't begun. */
+size_t http1_held(const struct http1 *http1);
 /* All is said and sent: the host closes the socket. */
 bool http1_is_finished(const struct http1 *http1);
 /* The moment (same clock as now_ms) when the host must call http1_timeout;

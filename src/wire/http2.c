@@ -376,6 +376,11 @@ void http2_sent(struct http2 *http2, size_t size, int64_t now_ms)
     leave(http2, false);
 }
 
+size_t http2_held(const struct http2 *http2)
+{
+    return http2->held_bytes;
+}
+
 bool http2_is_finished(const struct http2 *http2)
 {
     return http2->phase == HTTP2_CLOSED && out__size(&http2->out) == 0;

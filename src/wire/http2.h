@@ -137,6 +137,7 @@ struct http2_config {
     /* As http_request's; the slice outlives the connection. */
     struct slice certificate;
     bool is_own;
+    bool is_tls;
     const struct slice *date;
     /* What operations on exchanges begin, from outside, is made into frames
      * only when http2_output is called: all of it together. on_output is
@@ -181,6 +182,8 @@ size_t http2_output(struct http2 *http2, struct slice *out, size_t max);
  * before, which the host sees from http2_output: on_output is not called. */
 void http2_sent(struct http2 *http2, size_t size, int64_t now_ms);
 
+/* Bytes of bodies that came for streams whose answers haven't begun. */
+size_t http2_held(const struct http2 *http2);
 /* All is said and sent: the host closes the socket. */
 bool http2_is_finished(const struct http2 *http2);
 /* The moment (same clock as now_ms) when the host must call http2_timeout;

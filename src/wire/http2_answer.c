@@ -101,6 +101,7 @@ static void submit_head(struct stream *stream, int status,
         .read_callback = stream__read,
     };
     stream->begun = true;
+    stream__let_go(stream);
     http2__note(http2, nghttp2_submit_response(http2->session, stream->id, nv,
                                                n, has_body ? &provider : NULL));
 }

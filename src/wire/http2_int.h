@@ -115,6 +115,7 @@ struct stream {
     uint8_t seen;        /* http2_head.c's */
 
     struct buf body;
+    size_t held;          /* of http2's: came, and no answer has begun */
     size_t withheld;      /* taken, with no window update yet */
     struct instant since; /* of the head's end */
 
@@ -161,6 +162,7 @@ struct http2 {
     size_t stream_count;
     size_t gathered_bytes; /* bodies of streams in BODY */
     size_t queued_bytes;   /* `out` of all streams */
+    size_t held_bytes;     /* `held` of all streams */
     struct out out;
 
     size_t peer_size;
@@ -208,6 +210,8 @@ bool head__is_whole(const struct stream *stream);
 struct stream *stream__new(struct http2 *http2, int32_t id);
 /* Takes it out of all lists and gives back all it held. */
 void stream__release(struct stream *stream);
+/* Its answer begins: its body isn't held any more. */
+void stream__let_go(struct stream *stream);
 /* The api has done with it, or will never see it: ENDED. */
 void stream__end_request(struct stream *stream);
 /* One header; false for one that makes the request malformed. */

@@ -74,11 +74,20 @@ void stream__end_request(struct stream *stream)
         buf_deinit(&stream->body);
 }
 
+void stream__let_go(struct stream *stream)
+{
+    struct http2 *http2 = stream->http2;
+    CHECK_LE(stream->held, http2->held_bytes);
+    http2->held_bytes -= stream->held;
+    stream->held = 0;
+}
+
 void stream__release(struct stream *stream)
 {
     struct http2 *http2 = stream->http2;
     stream__end_request(stream);
     stream__clear_out(stream);
+    stream__let_go(stream);
     list_remove(&stream->link);
     CHECK(http2->stream_count > 0);
     http2->stream_count--;
@@ -266,6 +275,7 @@ static bool make_request(struct stream *stream)
     request->peer = slice_of(http2->peer, http2->peer_size);
     request->certificate = http2->config.certificate;
     request->is_own = http2->config.is_own;
+    request->is_tls = http2->config.is_tls;
     return split_target(request, stream->target);
 }
 
@@ -449,6 +459,10 @@ void stream__take_body(struct stream *stream, const uint8_t *bytes, size_t size)
     if (!head__count_body(stream, size)) {
         stream__refuse_malformed(stream);
         return;
+    }
+    if (!stream->begun) {
+        stream->held += size;
+        stream->http2->held_bytes += size;
     }
     if (stream->state == STREAM_BODY)
         gather(stream, bytes, size);

@@ -9,7 +9,7 @@ import time
 
 from world import (FORM, HOST, Server, check, dial, equal, read_answer, say)
 
-HOST_LINE = b"Host: x\r\n"
+HOST_LINE = b"Host: localhost\r\n"
 
 
 @contextlib.contextmanager
@@ -108,7 +108,8 @@ def methods_and_versions(folder):
     with serving(folder) as (server, undisturbed):
         for method in ("PATCH", "BREW", "TRACE", "CONNECT", "get"):
             answers, _ = say(server, f"{method} /v2/keys/a HTTP/1.1\r\n"
-                             "Host: x\r\nConnection: close\r\n\r\n".encode())
+                             "Host: localhost\r\n"
+                             "Connection: close\r\n\r\n".encode())
             check(len(answers) == 1 and answers[0].status in (400, 405, 501),
                   f"{method}: {answers}")
             undisturbed(method)
@@ -213,7 +214,8 @@ def pipelined(folder):
             sock.settimeout(0.5)
             with contextlib.suppress(socket.timeout):
                 for _ in range(200):
-                    sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+                    sock.sendall(b"GET /metrics HTTP/1.1\r\n"
+                                 b"Host: localhost\r\n\r\n"
                                  * 100)
             undisturbed("requests whose answers nobody reads")
 
@@ -265,7 +267,8 @@ def resets(folder):
                             b"\1\0\0\0\0\0\0\0")
             path = ("/v2/keys/a?wait=true", "/metrics", "/v2/keys/here",
                     "/v2/keys/?recursive=true&wait=true&stream=true")[i % 4]
-            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            sock.sendall(f"GET {path} HTTP/1.1\r\n"
+                         f"Host: localhost\r\n\r\n".encode())
             if i % 3 == 0:
                 sock.recv(10)
             sock.close()
@@ -407,7 +410,7 @@ def other_pages(folder):
         equal(sorted(names), ["", "default"], "members")
         check(server.get("/v2/keys/?quorum=true").status == 200, "a quorum")
         with socket.create_connection((HOST, server.peer_port), 5) as sock:
-            sock.sendall(b"GET /members HTTP/1.1\r\nHost: x\r\n\r\n")
+            sock.sendall(b"GET /members HTTP/1.1\r\nHost: localhost\r\n\r\n")
             equal(read_answer(sock.makefile("rb")).status, 200, "peer port")
 
 

@@ -15,7 +15,7 @@ MANY_KEYS = 100000
 
 def ask_on(sock, path="/v2/keys/here"):
     """A request on a connection that stays open."""
-    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     return read_answer(sock.makefile("rb"))
 
 
@@ -28,7 +28,8 @@ def many_idle_connections(folder):
         socks = [open_socks.enter_context(dial(server))
                  for _ in range(MANY_CONNECTIONS)]
         for sock in socks[::2]:
-            sock.sendall(b"GET /v2/keys/here HTTP/1.1\r\nHost: x\r\n\r\n")
+            sock.sendall(b"GET /v2/keys/here HTTP/1.1\r\n"
+                         b"Host: localhost\r\n\r\n")
         for sock in socks[::2]:
             equal(read_answer(sock.makefile("rb")).status, 200, "one of them")
         grown = (server.resident_bytes() - before) // MANY_CONNECTIONS
@@ -50,7 +51,8 @@ def one_connection_too_many(folder):
             with dial(server) as sock:
                 # As clients do: the request is sent at once.
                 with contextlib.suppress(OSError):
-                    sock.sendall(b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n")
+                    sock.sendall(b"GET /version HTTP/1.1\r\n"
+                                 b"Host: localhost\r\n\r\n")
                 file = sock.makefile("rb")
                 answer = read_answer(file)
                 equal(answer.status, 503, "the 51st")
@@ -138,7 +140,7 @@ def fill_quickly(server, count):
     ways = 64
     for way in range(ways):
         data = b"".join(
-            b"PUT /v2/keys/many/%06d HTTP/1.1\r\nHost: x\r\n"
+            b"PUT /v2/keys/many/%06d HTTP/1.1\r\nHost: localhost\r\n"
             b"Content-Type: application/x-www-form-urlencoded\r\n"
             b"Content-Length: 11\r\n\r\nvalue=%05x" % (i, i)
             for i in range(way, count, ways))
@@ -242,7 +244,7 @@ def lazy_reader(server):
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.settimeout(20)
     sock.connect((HOST, server.client_port))
-    sock.sendall(b"GET /v2/keys/many HTTP/1.1\r\nHost: x\r\n"
+    sock.sendall(b"GET /v2/keys/many HTTP/1.1\r\nHost: localhost\r\n"
                  b"Connection: close\r\n\r\n")
     return sock
 
@@ -264,7 +266,7 @@ def slow_watchers(folder):
             sock.settimeout(20)
             sock.connect((HOST, server.client_port))
             sock.sendall(b"GET /v2/keys/w?wait=true&stream=true&waitIndex=1 "
-                         b"HTTP/1.1\r\nHost: x\r\n\r\n")
+                         b"HTTP/1.1\r\nHost: localhost\r\n\r\n")
             socks.append(sock)
         connection = server.connect()
         before = server.resident_bytes()

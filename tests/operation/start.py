@@ -667,7 +667,7 @@ def ask_unix(path):
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(10)
         sock.connect(path)
-        sock.sendall(b"GET /v2/keys/a HTTP/1.1\r\nHost: x\r\n"
+        sock.sendall(b"GET /v2/keys/a HTTP/1.1\r\nHost: localhost\r\n"
                      b"Connection: close\r\n\r\n")
         found = b""
         while piece := sock.recv(65536):

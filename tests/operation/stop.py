@@ -16,7 +16,7 @@ from world import (FORM, Failure, Server, check, dial, equal, read_answer,
 def open_watch(server, query):
     """A socket whose watch has begun, and its file after the head."""
     sock = dial(server)
-    sock.sendall(f"GET /v2/keys/a?{query} HTTP/1.1\r\nHost: x\r\n\r\n"
+    sock.sendall(f"GET /v2/keys/a?{query} HTTP/1.1\r\nHost: localhost\r\n\r\n"
                  .encode())
     file = sock.makefile("rb")
     line = file.readline()
@@ -181,7 +181,7 @@ def unfinished_requests_do_not_delay(folder):
         half_head = dial(server)
         half_head.sendall(b"GET /v2/keys/a HT")
         half_body = dial(server)
-        half_body.sendall(b"PUT /v2/keys/half HTTP/1.1\r\nHost: x\r\n"
+        half_body.sendall(b"PUT /v2/keys/half HTTP/1.1\r\nHost: localhost\r\n"
                           b"Content-Type: " + FORM.encode() +
                           b"\r\nContent-Length: 100\r\n\r\nvalue=x")
         server.get("/version")
@@ -203,7 +203,7 @@ def slow_reader_does_not_delay(folder):
         for i in range(40):
             server.put(f"/big/{i}", "x" * 500000)
         sock = dial(server)
-        sock.sendall(b"GET /v2/keys/big HTTP/1.1\r\nHost: x\r\n\r\n")
+        sock.sendall(b"GET /v2/keys/big HTTP/1.1\r\nHost: localhost\r\n\r\n")
         time.sleep(0.3)
         with sock:
             server.stop()
@@ -214,7 +214,7 @@ def a_second_signal_ends_at_once(folder):
         for i in range(20):
             server.put(f"/big/{i}", "x" * 500000)
         sock = dial(server)
-        sock.sendall(b"GET /v2/keys/big HTTP/1.1\r\nHost: x\r\n\r\n")
+        sock.sendall(b"GET /v2/keys/big HTTP/1.1\r\nHost: localhost\r\n\r\n")
         time.sleep(0.3)
         with sock:
             server.process.send_signal(signal.SIGINT)
@@ -239,7 +239,7 @@ def a_request_on_its_way_is_answered(folder):
             for i, sock in enumerate(socks):
                 body = f"value={i}"
                 sock.sendall(
-                    f"PUT /v2/keys/last/{i} HTTP/1.1\r\nHost: x\r\n"
+                    f"PUT /v2/keys/last/{i} HTTP/1.1\r\nHost: localhost\r\n"
                     f"Content-Type: {FORM}\r\n"
                     f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
             answered = set()

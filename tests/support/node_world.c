@@ -135,6 +135,39 @@ static void kv_stat(void *context, struct kv_stat *out)
     world->kv->ops->stat(world->kv, out);
 }
 
+/* The worker has it no more: what waits now are the answers. */
+static void on_worked(void *context, struct work *work)
+{
+    (void)context;
+    work->link.next = NULL;
+}
+
+void world_submit_work(void *context, struct work *work)
+{
+    struct world *world = context;
+    struct queue_link **end = &world->work;
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    work->link.next = NULL;
+    *end = &work->link;
+}
+
+size_t world_do_work(struct world *world)
+{
+    struct queue_link *next = world->work;
+    size_t count = 0;
+    world->work = NULL;
+    while (next != NULL) {
+        struct work *work = CONTAINER_OF(next, struct work, link);
+        next = work->link.next;
+        work->run(work);
+        api_worked(world->api, work);
+        count++;
+    }
+    return count;
+}
+
 /* ---- a turn -------------------------------------------------------------- */
 
 static bool give_answers(struct world *world)
@@ -332,6 +365,7 @@ enum err world_try_open(struct world *world)
         .seed = world->config.seed,
         .on_answer = on_answer,
         .on_watching = on_watching,
+        .on_worked = on_worked,
         .context = world,
     };
     world->shared.node = world->node;
@@ -355,6 +389,8 @@ static void drain(struct world *world)
         client_free(CONTAINER_OF(link, struct client, link));
     }
     world->idle_core = false;
+    while (world_do_work(world) > 0) {
+    }
     (void)run_node(world);
     (void)give_answers(world);
     (void)give_commits(world);
@@ -415,6 +451,8 @@ static struct client *connect_to(struct world *world,
         .body_ms = LIMIT_HTTP_BODY_MS,
         .stall_ms = LIMIT_HTTP_WRITE_STALL_MS,
         .date = &world->date,
+        .certificate = world->certificate,
+        .is_own = world->is_own,
         .on_output = on_output,
         .context = client,
     };

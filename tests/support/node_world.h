@@ -45,8 +45,11 @@ struct world {
     size_t commit_count;
     size_t commit_capacity;
     bool watching;
-    bool idle_core;       /* writes wait: node_run is not called */
-    enum err core_failed; /* what node_run said; not ERR_OK: it is over */
+    bool idle_core;           /* writes wait: node_run is not called */
+    struct queue_link *work;  /* that waits for a worker, see world_do_work */
+    struct slice certificate; /* of who connects from now on */
+    bool is_own;              /* that is this process */
+    enum err core_failed;     /* what node_run said; not ERR_OK: it is over */
     size_t flushes_due;
     struct slice date;
     struct buf reply; /* of the last world_request */
@@ -81,6 +84,10 @@ void world_close(struct world *world);
 void world_crash(struct world *world);
 /* Both clocks move, and all that is due is done. */
 void world_wait(struct world *world, int64_t ns);
+/* For world->shared.submit_work, whose context is the world: what takes long
+ * waits until world_do_work, which does what waits and tells the api. */
+void world_submit_work(void *context, struct work *work);
+size_t world_do_work(struct world *world);
 /* Does all that can be done now. */
 void world_turn(struct world *world);
 /* Moves all into the kv file. */

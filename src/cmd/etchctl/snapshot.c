@@ -322,17 +322,15 @@ static int do_restore(const struct restore_options *options)
 
     if (restore_run(options, &imported) != ERR_OK)
         return fail(EXIT_V3_ERROR, err_note());
-    if (imported.had_auth)
-        fprintf(stderr, "Warning: the snapshot's cluster had authentication "
-                        "enabled. Users and roles are not taken over: whoever "
-                        "reaches the new cluster may read and write "
-                        "everything.\n");
     log_info("snapshot", "restored snapshot", LOG_STR("path", options->file),
              LOG_STR("data-dir", options->data_dir),
              LOG_INT("revision", imported.revision),
              LOG_INT("compacted", imported.compacted),
              LOG_UINT("records", imported.records),
-             LOG_UINT("leases", imported.leases));
+             LOG_UINT("leases", imported.leases),
+             LOG_UINT("users", imported.users),
+             LOG_UINT("roles", imported.roles),
+             LOG_STR("auth", imported.has_auth ? "on" : "off"));
     return EXIT_V3_DONE;
 }
 

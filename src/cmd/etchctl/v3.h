@@ -51,8 +51,12 @@ struct v3 {
     enum v3_format format;
     bool is_hex;
     struct rpc_client *client; /* NULL until v3_connect */
+    struct rpc_client *away;   /* of v3_connect_away */
     char *failure;             /* why the last call failed */
-    int stop_fd;               /* -1: signals end the program by themselves */
+    char *user;                /* who it is; NULL: nobody, or not asked yet */
+    char *password;
+    bool is_logging_in;
+    int stop_fd; /* -1: signals end the program by themselves */
 };
 
 /* Runs the command line. Returns the exit code. */
@@ -72,6 +76,10 @@ int v3_settle(struct v3 *v3);
 /* The same, and opens the client on --endpoints (or on one of them). */
 int v3_connect(struct v3 *v3);
 int v3_connect_to(struct v3 *v3, const char *endpoint, struct rpc_client **out);
+/* To another cluster, by the flags that begin with --dest-: it isn't shown
+ * --user and --password, which are this one's. */
+int v3_connect_away(struct v3 *v3, const char *endpoint,
+                    struct rpc_client **out);
 void v3_close(struct v3 *v3);
 /* --endpoints, or with --cluster those that the members have. The same
  * results as v3_connect. */

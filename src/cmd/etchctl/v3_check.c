@@ -8,6 +8,7 @@
 #include "base/prng.h"
 #include "cmd/etchctl/v3_keys.h"
 #include "cmd/etchctl/v3_print.h"
+#include "cmd/etchctl/v3_security.h"
 #include "host/clock_posix.h"
 #include "host/http_client.h"
 
@@ -351,13 +352,23 @@ static int run_perf(struct v3 *v3)
 static double read_memory(struct v3 *v3, const char *endpoint)
 {
     static const char name[] = "\nprocess_resident_memory_bytes ";
-    struct http_client_options options = {.stop_fd = -1};
+    struct rpc_client_tls tls = v3_security(v3, "");
+    struct http_client_options options = {
+        .ca_file = tls.ca_file,
+        .cert_file = tls.cert_file,
+        .key_file = tls.key_file,
+        .skip_verify = tls.skip_verify,
+        .stop_fd = -1,
+    };
     struct http_client_response response = {0};
     struct http_client *client = NULL;
     double bytes = 0;
     char *url =
         arena_printf(v3->arena, "%s%s/metrics",
-                     strstr(endpoint, "://") ? "" : "http://", endpoint);
+                     strstr(endpoint, "://") ? ""
+                     : tls.is_default        ? "https://"
+                                             : "http://",
+                     endpoint);
     struct http_client_request request = {.method = "GET", .url = url};
 
     if (http_client_open(&options, &client) != ERR_OK ||

@@ -46,6 +46,8 @@ const struct pflag_spec v3_global_flags[] = {
     {"user", 0, PFLAG_STRING, NULL,
      "name[:password] to be; the password is asked for when it isn't given"},
     {"password", 0, PFLAG_STRING, NULL, "the password of --user"},
+    {"auth-jwt-token", 0, PFLAG_STRING, NULL,
+     "the token to show, in place of a name and a password"},
     {"insecure-transport", 0, PFLAG_BOOL, "true", "without TLS"},
     {"cacert", 0, PFLAG_STRING, NULL,
      "trust servers whose certificates these authorities signed"},

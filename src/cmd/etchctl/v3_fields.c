@@ -239,5 +239,5 @@ bool v3_fields_write(const struct v3_result *result, struct buf *out)
             return true;
         }
     }
-    return false;
+    return v3_fields_auth(message, out);
 }

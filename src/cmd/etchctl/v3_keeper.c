@@ -1,5 +1,7 @@
 #include "cmd/etchctl/v3_keeper.h"
 
+#include "cmd/etchctl/v3_login.h"
+
 enum {
     RETRY_MS = 500,
     /* Until the first answer has come: the dialing, and this. */
@@ -18,6 +20,7 @@ static void on_message(void *context, struct slice message)
     if (message_decode(&etcdserverpb__lease_keep_alive_response__descriptor,
                        message, &arena, &decoded) == ERR_OK) {
         answer = (const Etcdserverpb__LeaseKeepAliveResponse *)decoded;
+        keeper->is_stale = false;
         if (answer->ttl <= 0) {
             keeper->is_over = true;
             rpc_client_wake(keeper->v3->client);
@@ -41,6 +44,10 @@ static void on_end(void *context, int code, struct slice text)
     rpc_client_wake(keeper->v3->client); /* there is work to be done */
     if (code == GRPC_UNAVAILABLE || code == GRPC_INTERNAL || code == GRPC_OK)
         return;
+    if (!keeper->is_stale && v3_login_is_over(keeper->v3, text)) {
+        keeper->is_stale = true;
+        return;
+    }
     keeper->is_over = true;
     keeper->failure = v3_failure(keeper->v3->arena, code, text);
 }
@@ -96,8 +103,12 @@ int64_t v3_keeper_work(struct v3_keeper *keeper)
         keeper->is_over = true;
     if (keeper->is_over)
         return now_ms;
-    if (!keeper->stream && now_ms >= keeper->retry_ms)
+    if (!keeper->stream && now_ms >= keeper->retry_ms) {
+        if (keeper->is_stale)
+            v3_login_again(keeper->v3, keeper->v3->client,
+                           slice_str(v3_error_text(V3_INVALID_AUTH_TOKEN)));
         open_stream(keeper);
+    }
     if (keeper->stream && now_ms >= keeper->next_ms)
         renew(keeper, now_ms);
     next_ms = keeper->stream ? keeper->next_ms : keeper->retry_ms;

@@ -12,6 +12,7 @@ struct v3_keeper {
     int64_t retry_ms;
     int64_t next_ms;   /* when to renew */
     int64_t expiry_ms; /* when it has ended, unless renewed */
+    bool is_stale;     /* its token isn't good any more */
     bool is_over;      /* it has ended, or may not be renewed */
     char *failure;     /* why it may not; NULL: it has ended */
     void (*on_answer)(void *context,

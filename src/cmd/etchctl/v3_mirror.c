@@ -337,16 +337,6 @@ static void follow(struct mirror *mirror)
 
 static int check_flags(struct v3 *v3)
 {
-    static const char *const files[] = {"dest-cert", "dest-key", "dest-cacert"};
-
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-        if (pflags_text(&v3->flags, files[i])[0])
-            return v3_fail(v3, V3_BAD_ARGUMENTS,
-                           "--%s: TLS comes with a later version", files[i]);
-    if (!pflags_bool(&v3->flags, "dest-insecure-transport"))
-        return v3_fail(v3, V3_BAD_ARGUMENTS,
-                       "--dest-insecure-transport=false: TLS comes with a "
-                       "later version");
     if (pflags_bool(&v3->flags, "no-dest-prefix") &&
         pflags_text(&v3->flags, "dest-prefix")[0])
         return v3_fail(v3, V3_BAD_ARGUMENTS,
@@ -385,7 +375,7 @@ static int run(struct v3 *v3)
     if (code == V3_DONE)
         code = check_flags(v3);
     if (code == V3_DONE)
-        code = v3_connect_to(v3, v3_word(v3, 0), &mirror.to);
+        code = v3_connect_away(v3, v3_word(v3, 0), &mirror.to);
     if (code != V3_DONE)
         return code;
     set_up(&mirror);

@@ -19,6 +19,8 @@ struct v3_result {
     bool is_value_only;  /* get --print-value-only */
     bool has_keys;       /* lease timetolive --keys */
     bool is_hex;
+    const char *name; /* of a user or role */
+    const char *line; /* simple: says this, whatever the answer; NULL: none */
 };
 
 /* To stdout, in the format that was chosen; returns an exit code. */
@@ -51,6 +53,15 @@ struct v3_rows {
     const char **cells; /* columns of each row */
     size_t count;       /* rows */
 };
+/* v3_auth_print.c: users and roles. */
+void v3_simple_user(const struct v3_result *result, struct buf *out);
+void v3_simple_users(const struct v3_result *result, struct buf *out);
+void v3_simple_role(const struct v3_result *result, struct buf *out);
+void v3_simple_roles(const struct v3_result *result, struct buf *out);
+void v3_simple_auth_status(const struct v3_result *result, struct buf *out);
+/* False: not one of them. */
+bool v3_fields_auth(const void *message, struct buf *out);
+
 /* "a, b, c" */
 void v3_rows_list(const struct v3_rows *rows, struct buf *out);
 void v3_rows_table(const struct v3_rows *rows, struct buf *out);

@@ -9,9 +9,10 @@
 
 #include "base/check.h"
 #include "base/version.h"
-#include "cmd/etchctl/password.h"
 #include "cmd/etchctl/v3.h"
 #include "cmd/etchctl/v3_environment.h"
+#include "cmd/etchctl/v3_login.h"
+#include "cmd/etchctl/v3_security.h"
 
 extern char **environ;
 
@@ -44,24 +45,8 @@ static int apply_environment(struct v3 *v3)
     return err == ERR_OK ? V3_DONE : V3_ERROR;
 }
 
-/* TLS is for a later version: better to say so than to do without. */
-static int check_security(struct v3 *v3)
+static int check_discovery(struct v3 *v3)
 {
-    static const char *const files[] = {"cert", "key", "cacert"};
-
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-        if (!pflags_is_given(&v3->flags, files[i]))
-            continue;
-        if (pflags_text(&v3->flags, files[i])[0] == '\0')
-            return v3_fail(v3, V3_BAD_ARGUMENTS,
-                           "empty string is passed to --%s option", files[i]);
-        return v3_fail(v3, V3_BAD_ARGUMENTS,
-                       "--%s: TLS comes with a later version", files[i]);
-    }
-    if (!pflags_bool(&v3->flags, "insecure-transport"))
-        return v3_fail(v3, V3_BAD_ARGUMENTS,
-                       "--insecure-transport=false: TLS comes with a later "
-                       "version");
     if (pflags_text(&v3->flags, "discovery-srv")[0])
         return v3_fail(v3, V3_BAD_ARGUMENTS,
                        "discovery by SRV records comes with a later version: "
@@ -99,7 +84,9 @@ int v3_settle(struct v3 *v3)
     if (code == V3_DONE && pflags_bool(&v3->flags, "debug"))
         show_settings(v3);
     if (code == V3_DONE)
-        code = check_security(v3);
+        code = v3_check_security(v3);
+    if (code == V3_DONE)
+        code = check_discovery(v3);
     return code == V3_DONE ? settle_format(v3) : code;
 }
 
@@ -121,7 +108,7 @@ static struct words split_list(struct arena *arena, const char *text)
 }
 
 static int open_client(struct v3 *v3, struct words endpoints,
-                       struct rpc_client **out)
+                       const char *prefix, struct rpc_client **out)
 {
     const struct grpc_header version = {SLICE("client-api-version"),
                                         SLICE(ETCHED_API_VERSION)};
@@ -129,6 +116,7 @@ static int open_client(struct v3 *v3, struct words endpoints,
     struct rpc_client_options options = {
         .endpoints = endpoints.at,
         .endpoint_count = endpoints.count,
+        .tls = v3_security(v3, prefix),
         .dial_ms = pflags_number(&v3->flags, "dial-timeout"),
         .keepalive_ms =
             keepalive_ms > 0 && keepalive_ms < RPC_CLIENT_KEEPALIVE_MS_MIN
@@ -144,73 +132,19 @@ static int open_client(struct v3 *v3, struct words endpoints,
     if (endpoints.count == 0)
         return v3_fail(v3, V3_BAD_CONNECTION,
                        "etcdclient: no available endpoints");
+    if (v3_check_files(v3, &options.tls) != V3_DONE)
+        return V3_BAD_ARGUMENTS;
     if (rpc_client_open(&options, out) != ERR_OK)
         return v3_fail(v3, V3_BAD_ARGUMENTS, "%s", err_note());
     return V3_DONE;
 }
 
-/* Who --user and --password say, the latter asked for where need be. */
-static void find_user(struct v3 *v3, Etcdserverpb__AuthenticateRequest *out)
-{
-    const char *user = pflags_text(&v3->flags, "user");
-    const char *password = pflags_text(&v3->flags, "password");
-    const char *colon = strchr(user, ':');
-    char *asked;
-
-    if (password[0] == '\0' && colon) {
-        out->name = arena_printf(v3->arena, "%.*s", (int)(colon - user), user);
-        out->password = arena_printf(v3->arena, "%s", colon + 1);
-        return;
-    }
-    out->name = arena_printf(v3->arena, "%s", user);
-    out->password = arena_printf(v3->arena, "%s", password);
-    if (password[0] == '\0') {
-        asked = password_ask("Password: ");
-        out->password = arena_printf(v3->arena, "%s", asked);
-        password_free(asked);
-    }
-}
-
-/* Gets a token for what follows. A cluster that has no users turned on takes
- * everybody. */
-static int authenticate(struct v3 *v3, struct rpc_client *client)
-{
-    Etcdserverpb__AuthenticateRequest request =
-        ETCDSERVERPB__AUTHENTICATE_REQUEST__INIT;
-    const Etcdserverpb__AuthenticateResponse *answer;
-    struct v3_call call = {
-        .method = "Auth/Authenticate",
-        .request = &request.base,
-        .answer = &etcdserverpb__authenticate_response__descriptor,
-        .deadline_ms =
-            rpc_client_now_ms() + pflags_number(&v3->flags, "dial-timeout"),
-        .is_repeatable = true,
-    };
-    struct grpc_header metadata[] = {
-        {SLICE("client-api-version"), SLICE(ETCHED_API_VERSION)},
-        {SLICE("token"), SLICE("")},
-    };
-
-    if (pflags_text(&v3->flags, "user")[0] == '\0')
-        return V3_DONE;
-    find_user(v3, &request);
-    answer = v3_call_on(v3, client, &call);
-    if (answer) {
-        metadata[1].value = slice_str(answer->token);
-        rpc_client_set_metadata(client, metadata, 2);
-        return V3_DONE;
-    }
-    if (strcmp(v3->failure, v3_error_text(V3_AUTH_NOT_ENABLED)) == 0)
-        return V3_DONE;
-    return v3_fail(v3, V3_BAD_CONNECTION, "%s", v3->failure);
-}
-
 static int connect_with(struct v3 *v3, struct words endpoints,
                         struct rpc_client **out)
 {
-    int code = open_client(v3, endpoints, out);
+    int code = open_client(v3, endpoints, "", out);
 
-    return code == V3_DONE ? authenticate(v3, *out) : code;
+    return code == V3_DONE ? v3_login(v3, *out) : code;
 }
 
 int v3_connect(struct v3 *v3)
@@ -227,6 +161,15 @@ int v3_connect(struct v3 *v3)
 int v3_connect_to(struct v3 *v3, const char *endpoint, struct rpc_client **out)
 {
     return connect_with(v3, (struct words){&endpoint, 1}, out);
+}
+
+int v3_connect_away(struct v3 *v3, const char *endpoint,
+                    struct rpc_client **out)
+{
+    int code = open_client(v3, (struct words){&endpoint, 1}, "dest-", out);
+
+    v3->away = *out;
+    return code;
 }
 
 void v3_close(struct v3 *v3)
@@ -358,6 +301,9 @@ void *v3_call_on(struct v3 *v3, struct rpc_client *client,
     message_encode(call->request, &body);
     request.message = buf_slice(&body);
     err = rpc_client_call(client, &request, &answer);
+    if (err != ERR_OK && client != v3->away &&
+        v3_login_again(v3, client, buf_slice(&answer.text)))
+        err = rpc_client_call(client, &request, &answer);
     if (err == ERR_OK) {
         err = message_decode(call->answer, buf_slice(&answer.message),
                              v3->arena, &message);

@@ -260,12 +260,21 @@ static const struct {
     {&etcdserverpb__member_list_response__descriptor, print_member_list},
     {&etcdserverpb__alarm_response__descriptor, print_alarms},
     {&etcdserverpb__move_leader_response__descriptor, print_move_leader},
+    {&etcdserverpb__auth_user_get_response__descriptor, v3_simple_user},
+    {&etcdserverpb__auth_user_list_response__descriptor, v3_simple_users},
+    {&etcdserverpb__auth_role_get_response__descriptor, v3_simple_role},
+    {&etcdserverpb__auth_role_list_response__descriptor, v3_simple_roles},
+    {&etcdserverpb__auth_status_response__descriptor, v3_simple_auth_status},
 };
 
 bool v3_simple_write(const struct v3_result *result, struct buf *out)
 {
     const ProtobufCMessage *message = result->message;
 
+    if (result->line) {
+        v3_line(out, "%s", result->line);
+        return true;
+    }
     for (size_t i = 0; i < sizeof(printers) / sizeof(printers[0]); i++) {
         if (printers[i].type == message->descriptor) {
             printers[i].print(result, out);

@@ -176,31 +176,3 @@ const struct v3_command v3_command_completion = {
     .summary = "a script that completes command lines in a shell",
     .subcommands = shells,
 };
-
-/* ---- later -------------------------------------------------------------- */
-
-static int run_later(struct v3 *v3)
-{
-    return v3_fail(v3, V3_ERROR,
-                   "%s: users and roles come with a later version",
-                   v3->command->name);
-}
-
-const struct v3_command v3_command_auth = {
-    .name = "auth",
-    .arguments = "enable|disable|status",
-    .summary = "users on or off (in a later version)",
-    .run = run_later,
-};
-const struct v3_command v3_command_user = {
-    .name = "user",
-    .arguments = "add|delete|get|list|passwd|grant-role|revoke-role",
-    .summary = "users and their roles (in a later version)",
-    .run = run_later,
-};
-const struct v3_command v3_command_role = {
-    .name = "role",
-    .arguments = "add|delete|get|list|grant-permission|revoke-permission",
-    .summary = "roles and what they may do (in a later version)",
-    .run = run_later,
-};

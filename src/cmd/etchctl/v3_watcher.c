@@ -1,5 +1,9 @@
 #include "cmd/etchctl/v3_watcher.h"
 
+#include <string.h>
+
+#include "cmd/etchctl/v3_login.h"
+
 enum { RETRY_MS = 100 };
 
 static void send_request(struct rpc_stream *stream,
@@ -33,11 +37,26 @@ static void finish(struct v3_watcher *watcher)
     rpc_client_wake(watcher->client);
 }
 
+/* The stream has another token when it is opened again. */
+static bool has_stale_token(struct v3_watcher *watcher, struct slice text)
+{
+    bool is_first = !watcher->is_stale;
+
+    watcher->is_stale = v3_login_is_over(watcher->v3, text);
+    return watcher->is_stale && is_first;
+}
+
 static void take(struct v3_watcher *watcher,
                  const Etcdserverpb__WatchResponse *answer)
 {
+    if (answer->canceled &&
+        has_stale_token(watcher, slice_str(answer->cancel_reason))) {
+        rpc_stream_half_close(watcher->stream);
+        return;
+    }
     note_revision(watcher, answer);
     if (answer->created && !answer->canceled) {
+        watcher->is_stale = false;
         watcher->has_begun = true;
         return;
     }
@@ -68,7 +87,7 @@ static void on_end(void *context, int code, struct slice text)
     watcher->retry_ms = rpc_client_now_ms() + RETRY_MS;
     rpc_client_wake(watcher->client); /* there is work to be done */
     if (watcher->is_over || code == GRPC_UNAVAILABLE || code == GRPC_INTERNAL ||
-        code == GRPC_OK)
+        code == GRPC_OK || has_stale_token(watcher, text))
         return;
     watcher->failure = v3_failure(watcher->v3->arena, code, text);
     finish(watcher);
@@ -108,6 +127,9 @@ int64_t v3_watcher_work(struct v3_watcher *watcher)
         return INT64_MAX;
     if (rpc_client_now_ms() < watcher->retry_ms)
         return watcher->retry_ms;
+    if (watcher->is_stale)
+        v3_login_again(watcher->v3, watcher->client,
+                       slice_str(v3_error_text(V3_INVALID_AUTH_TOKEN)));
     open_stream(watcher);
     return INT64_MAX;
 }
@@ -138,6 +160,9 @@ const char *v3_watcher_reason(struct arena *arena,
 {
     if (answer->compact_revision != 0)
         return v3_error_text(V3_COMPACTED);
+    /* It may say already what it is. */
+    if (strncmp(answer->cancel_reason, "rpc error: ", 11) == 0)
+        return answer->cancel_reason;
     if (answer->cancel_reason[0])
         return v3_failure(arena, GRPC_FAILED_PRECONDITION,
                           slice_str(answer->cancel_reason));

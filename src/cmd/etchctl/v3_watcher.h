@@ -14,6 +14,7 @@ struct v3_watcher {
     int64_t retry_ms;
     bool has_begun;
     bool is_over;  /* nothing more will come */
+    bool is_stale; /* its token isn't good any more */
     char *failure; /* why; NULL: the server cancelled it */
     bool needs_leader;
     /* An answer, whose message lives until this returns: events, progress, or

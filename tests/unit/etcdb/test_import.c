@@ -241,7 +241,7 @@ static void a_lease_that_nobody_has_granted_binds_nothing(void **state)
                                           "lease 63\n"));
 }
 
-static void auth_is_told(void **state)
+static void a_file_whose_auth_is_on(void **state)
 {
     (void)state;
     struct etcdb_imported imported;
@@ -250,7 +250,7 @@ static void auth_is_told(void **state)
     hand_end(&hand);
     assert_int_equal(try_import(&world, FILE_OF(hand), NULL, &imported),
                      ERR_OK);
-    assert_true(imported.had_auth);
+    assert_true(imported.has_auth);
 }
 
 /* ---- options ------------------------------------------------------------- */
@@ -517,7 +517,7 @@ int main(void)
         STORY(leases_begin_anew),
         STORY(leases_of_members_are_the_same),
         STORY(a_lease_that_nobody_has_granted_binds_nothing),
-        STORY(auth_is_told),
+        STORY(a_file_whose_auth_is_on),
         STORY(the_revision_can_be_raised),
         STORY(by_too_much_is_refused),
         STORY(the_member_is_the_new_clusters),

@@ -72,7 +72,7 @@ static enum err load_case(struct arena *arena, struct config *config,
 
 /* ---- a configuration in words ------------------------------------------ */
 
-enum { FIELDS_MAX = 96 };
+enum { FIELDS_MAX = 128 };
 
 struct description {
     struct arena *arena;
@@ -132,6 +132,7 @@ static void describe_member(struct description *to, const struct config *c)
     add_text(to, "wal_dir", c->wal_dir);
     add_urls(to, "listen_client", &c->listen_client_urls);
     add_urls(to, "listen_peer", &c->listen_peer_urls);
+    add_urls(to, "listen_http", &c->listen_client_http_urls);
     add_urls(to, "listen_metrics", &c->listen_metrics_urls);
     add_number(to, "heartbeat", c->heartbeat_interval_ms);
     add_number(to, "election", c->election_timeout_ms);
@@ -209,11 +210,41 @@ static void describe_rest(struct description *to, const struct config *c)
     add_number(to, "recipes_ttl", c->recipes_lease_ttl_ns);
 }
 
+/* `of`: "" or "peer_". */
+static void describe_side(struct description *to, const char *of,
+                          const struct config_tls *tls)
+{
+#define OF(name) arena_printf(to->arena, "%s" name, of)
+    add_text(to, OF("cert"), tls->cert_file);
+    add_text(to, OF("key"), tls->key_file);
+    add_text(to, OF("ca"), tls->ca_file);
+    add_text(to, OF("trusted"), tls->trusted_ca_file);
+    add_text(to, OF("own_cert"), tls->client_cert_file);
+    add_text(to, OF("own_key"), tls->client_key_file);
+    add_text(to, OF("crl"), tls->crl_file);
+    add_list(to, "cn", &tls->allowed_cn);
+    add_list(to, "hostname", &tls->allowed_hostname);
+    add_number(to, OF("cert_auth"), tls->client_cert_auth);
+    add_number(to, OF("auto_tls"), tls->auto_tls);
+#undef OF
+}
+
+static void describe_tls(struct description *to, const struct config *c)
+{
+    describe_side(to, "", &c->client_tls);
+    describe_side(to, "peer_", &c->peer_tls);
+    add_number(to, "years", c->self_signed_years);
+    add_list(to, "suites", &c->cipher_suites);
+    add_text(to, "tls_min", c->tls_min_version);
+    add_text(to, "tls_max", c->tls_max_version);
+}
+
 static void describe(struct description *to, const struct config *config)
 {
     describe_member(to, config);
     describe_cluster(to, config);
     describe_proxy(to, config);
+    describe_tls(to, config);
     describe_rest(to, config);
 }
 

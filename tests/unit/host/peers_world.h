@@ -24,6 +24,7 @@
 #include "host/lock_posix.h"
 #include "host/peers.h"
 #include "host/peers_int.h"
+#include "host/tls_gate.h"
 
 enum {
     WORLD_MEMBERS = 3,
@@ -48,6 +49,7 @@ struct node {
     enum err refused;
     size_t refusals;
     int http_fd;
+    struct tls *http_tls;
 
     /* Snapshots. */
     struct kv *kv;
@@ -174,6 +176,10 @@ struct member {
     struct peers *peers;
     struct net *net;
     struct node node;
+    /* NULL: plain. Both are the test's. */
+    struct tls_context *tls_in;
+    struct tls_context *tls_out;
+    struct tls_gate *gate;
 };
 
 static struct member world[WORLD_MEMBERS + 1]; /* from 1 */
@@ -234,11 +240,12 @@ static inline void on_turn(void *context)
     pthread_mutex_unlock(&member->node.mutex);
 }
 
-static inline void on_http(void *context, int fd)
+static inline void on_http(void *context, int fd, struct tls *tls)
 {
     struct member *member = context;
     pthread_mutex_lock(&member->node.mutex);
     member->node.http_fd = fd;
+    member->node.http_tls = tls;
     pthread_mutex_unlock(&member->node.mutex);
 }
 
@@ -279,10 +286,22 @@ static inline void *accept_all(void *context)
             int fd = accept4(member->listening, NULL, NULL,
                              SOCK_NONBLOCK | SOCK_CLOEXEC);
             assert_true(fd >= 0);
-            peers_accept(member->peers, fd);
+            if (member->tls_in != NULL) {
+                tls_gate_take(member->gate, fd, member->tls_in, 0);
+            } else {
+                peers_accept(member->peers, fd, NULL);
+            }
         }
     }
     return NULL;
+}
+
+/* On the gate's thread. */
+static inline void on_handshake(void *context, int fd, struct tls *tls, int tag)
+{
+    struct member *member = context;
+    assert_int_equal(tag, 0);
+    peers_accept(member->peers, fd, tls);
 }
 
 /* Its port is known, and somebody listens there; nothing else is there yet. */
@@ -306,6 +325,7 @@ static inline void world_open(struct member *member, uint64_t bytes_per_s)
         .peer_urls = member->url,
         .heartbeat_ms = 100,
         .snapshot_bytes_per_s = bytes_per_s,
+        .tls = member->tls_out,
         .on_turn = on_turn,
         .on_http = on_http,
         .on_refused = on_refused,
@@ -322,7 +342,12 @@ static inline void world_open(struct member *member, uint64_t bytes_per_s)
 
 static inline void world_start(struct member *member)
 {
+    const struct tls_gate_config gate = {.on_ready = on_handshake,
+                                         .context = member};
     atomic_store(&member->stop, false);
+    if (member->tls_in != NULL) {
+        assert_int_equal(tls_gate_start(&gate, &member->gate), ERR_OK);
+    }
     peers_start(member->peers, &member->node, member->cluster, member->id);
     assert_int_equal(
         pthread_create(&member->acceptor, NULL, accept_all, member), 0);
@@ -339,12 +364,15 @@ static inline void world_stop(struct member *member)
     pthread_join(member->acceptor, NULL);
     close(member->listening);
     member->listening = -1;
+    tls_gate_stop(member->gate);
+    member->gate = NULL;
     peers_stop(member->peers);
     peers_free(member->peers);
     member->running = false;
     pthread_mutex_destroy(&member->node.mutex);
     lock_posix_free(member->node.lock);
     buf_deinit(&member->node.received);
+    tls_free(member->node.http_tls);
     if (member->node.http_fd >= 0) {
         close(member->node.http_fd);
     }

@@ -16,6 +16,7 @@ enum { REQUEST_MAX = 8192, IDLE_MS = 10000 };
 struct connection {
     struct stub_http *stub;
     int fd;
+    struct tls *tls;
 };
 
 static int listen_anywhere(int *port)
@@ -46,7 +47,8 @@ static size_t length_of(const char *head)
 }
 
 /* Takes one request apart; false at the connection's end. */
-static bool read_request(int fd, struct stub_request *request)
+static bool read_request(const struct connection *connection,
+                         struct stub_request *request)
 {
     char text[REQUEST_MAX];
     size_t size = 0;
@@ -65,11 +67,14 @@ static bool read_request(int fd, struct stub_request *request)
             (void)snprintf(request->body, sizeof(request->body), "%s", end + 4);
             return true;
         }
-        struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+        struct pollfd poll_fd = {.fd = connection->fd, .events = POLLIN};
         if (size >= sizeof(text) - 1 || poll(&poll_fd, 1, IDLE_MS) <= 0) {
             return false;
         }
-        ssize_t got = recv(fd, text + size, sizeof(text) - 1 - size, 0);
+        size_t room = sizeof(text) - 1 - size;
+        ssize_t got = connection->tls != NULL
+                          ? tls_recv(connection->tls, text + size, room)
+                          : recv(connection->fd, text + size, room, 0);
         if (got <= 0) {
             return false;
         }
@@ -77,10 +82,15 @@ static bool read_request(int fd, struct stub_request *request)
     }
 }
 
-static void send_all(int fd, struct slice bytes)
+static void send_all(const struct connection *connection, struct slice bytes)
 {
     while (bytes.size > 0) {
-        ssize_t sent = send(fd, bytes.at, bytes.size, MSG_NOSIGNAL);
+        struct iovec piece = {.iov_base = (void *)(uintptr_t)bytes.at,
+                              .iov_len = bytes.size};
+        ssize_t sent =
+            connection->tls != NULL
+                ? tls_send(connection->tls, &piece, 1)
+                : send(connection->fd, bytes.at, bytes.size, MSG_NOSIGNAL);
         if (sent <= 0) {
             return;
         }
@@ -88,13 +98,25 @@ static void send_all(int fd, struct slice bytes)
     }
 }
 
+/* The socket blocks, so that one call does it. */
+static bool shake_hands(struct connection *connection)
+{
+    struct stub_http *stub = connection->stub;
+    if (connection->tls != NULL &&
+        tls_handshake(connection->tls) != ERR_OK) {
+        return false;
+    }
+    stub->handshakes += connection->tls != NULL ? 1 : 0;
+    return true;
+}
+
 static void *serve(void *context)
 {
     struct connection connection = *(struct connection *)context;
     struct stub_request request;
     mem_free(context);
-    bool goes_on = true;
-    while (goes_on && read_request(connection.fd, &request)) {
+    bool goes_on = shake_hands(&connection);
+    while (goes_on && read_request(&connection, &request)) {
         struct stub_reply reply = {.status = 200};
         struct buf out = {0};
         connection.stub->answer(connection.stub->context, &request, &reply);
@@ -107,11 +129,12 @@ static void *serve(void *context)
             if (strcmp(request.method, "HEAD") != 0) {
                 buf_append_slice(&out, buf_slice(&reply.body));
             }
-            send_all(connection.fd, buf_slice(&out));
+            send_all(&connection, buf_slice(&out));
         }
         buf_deinit(&out);
         buf_deinit(&reply.body);
     }
+    tls_free(connection.tls);
     (void)shutdown(connection.fd, SHUT_RDWR);
     return NULL;
 }
@@ -131,6 +154,9 @@ static void *accept_all(void *context)
         }
         struct connection *connection = mem_alloc(sizeof(*connection));
         *connection = (struct connection){.stub = stub, .fd = fd};
+        if (stub->tls != NULL) {
+            connection->tls = tls_new(stub->tls, fd, NULL);
+        }
         stub->fds[stub->count] = fd;
         CHECK(pthread_create(&stub->threads[stub->count], NULL, serve,
                              connection) == 0);
@@ -141,13 +167,28 @@ static void *accept_all(void *context)
 
 void stub_http_start(struct stub_http *stub, stub_answer answer, void *context)
 {
+    stub_http_start_tls(stub, answer, context, NULL);
+}
+
+void stub_http_change_tls(struct stub_http *stub, struct tls_context *tls)
+{
+    pthread_mutex_lock(&stub->lock);
+    tls_context_unref(stub->tls);
+    stub->tls = tls_context_ref(tls);
+    pthread_mutex_unlock(&stub->lock);
+}
+
+void stub_http_start_tls(struct stub_http *stub, stub_answer answer,
+                         void *context, struct tls_context *tls)
+{
     memset(stub, 0, sizeof(*stub));
+    stub->tls = tls != NULL ? tls_context_ref(tls) : NULL;
     pthread_mutex_init(&stub->lock, NULL);
     stub->listener = listen_anywhere(&stub->port);
     stub->answer = answer;
     stub->context = context;
-    (void)snprintf(stub->url, sizeof(stub->url), "http://127.0.0.1:%d",
-                   stub->port);
+    (void)snprintf(stub->url, sizeof(stub->url), "http%s://127.0.0.1:%d",
+                   tls != NULL ? "s" : "", stub->port);
     CHECK(pthread_create(&stub->acceptor, NULL, accept_all, stub) == 0);
 }
 
@@ -166,5 +207,6 @@ void stub_http_stop(struct stub_http *stub)
         close(stub->fds[i]);
     }
     close(stub->listener);
+    tls_context_unref(stub->tls);
     pthread_mutex_destroy(&stub->lock);
 }

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "base/bytes.h"
+#include "host/tls.h"
 
 struct stub_request {
     char method[16];
@@ -31,7 +32,9 @@ enum { STUB_CONNECTIONS_MAX = 256 };
 struct stub_http {
     int listener;
     int port;
-    char url[64]; /* "http://127.0.0.1:<port>" */
+    char url[64];            /* "http://127.0.0.1:<port>", or https */
+    struct tls_context *tls; /* NULL: plain */
+    _Atomic int handshakes;  /* that came to their end */
     stub_answer answer;
     void *context;
     pthread_t acceptor;
@@ -44,6 +47,11 @@ struct stub_http {
 
 /* Takes a free port. The function is called on threads of the server. */
 void stub_http_start(struct stub_http *stub, stub_answer answer, void *context);
+/* With TLS, where nothing may be streamed. A reference is kept. */
+void stub_http_start_tls(struct stub_http *stub, stub_answer answer,
+                         void *context, struct tls_context *tls);
+/* From the next connection on it shows this. */
+void stub_http_change_tls(struct stub_http *stub, struct tls_context *tls);
 /* Waits for its threads; a request that is being answered comes to its end. */
 void stub_http_stop(struct stub_http *stub);
 /* A port where nobody listens (for now). */

@@ -481,6 +481,9 @@ static void a_token_that_was_not_made_is_told(void **state)
     expect_error(&service, "INVALID: --discovery: size key is bad: \"many\"");
     (void)snprintf(service.size, sizeof(service.size), "0");
     expect_error(&service, "INVALID: --discovery: size key is bad: \"0\"");
+    /* etcd made an array of so many (GHSA-9gp7-6833-wv89, TOB-ETCD-014). */
+    (void)snprintf(service.size, sizeof(service.size), "-1");
+    expect_error(&service, "INVALID: --discovery: size key is bad: \"-1\"");
     (void)snprintf(service.size, sizeof(service.size), "1");
     add(&service, "aa", "what is this");
     expect_error(&service, "FULL: ");

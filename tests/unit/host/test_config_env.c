@@ -50,11 +50,7 @@ static void variables_of_0_4_work(void **state)
         {.env = "ETCD_PEER_HEARTBEAT_INTERVAL=20 "
                 "ETCD_PEER_ELECTION_TIMEOUT=300",
          .wanted = "heartbeat=20 election=300"},
-        {.env = "ETCD_CA_FILE=/ca",
-         .wanted = "UNSUPPORTED: ETCD_CA_FILE: TLS comes with a later "
-                   "version; to serve plain text where TLS is asked for would "
-                   "be wrong, so leave it out or put a proxy that speaks TLS "
-                   "in front"},
+        {.env = "ETCD_CA_FILE=/ca", .wanted = "ca=/ca"},
     };
     assert_int_equal(COUNT_FAILURES(cases), 0);
 }

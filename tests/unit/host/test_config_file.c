@@ -9,10 +9,6 @@
 
 #define ETC CONFIG_FILE_DEFAULT
 #define NO_EFFECT ": accepted for compatibility; it has no effect here"
-#define NO_TLS                                                              \
-    ": TLS comes with a later version; to serve plain text where TLS is "   \
-    "asked for would be wrong, so leave it out or put a proxy that speaks " \
-    "TLS in front"
 
 /* The document that it all started from has this file, as it stands. */
 static const char seed_file[] =
@@ -313,57 +309,6 @@ static void mistakes_are_named_with_their_place(void **state)
     assert_int_equal(COUNT_FAILURES(cases), 0);
 }
 
-static void tls_is_refused_wherever_it_is_asked_for(void **state)
-{
-    (void)state;
-    static const struct config_case cases[] = {
-        {.args = "--cert-file /c", .wanted = "UNSUPPORTED: --cert-file" NO_TLS},
-        {.args = "-clientCert=/c",
-         .wanted = "UNSUPPORTED: --clientCert" NO_TLS},
-        {.args = "--client-cert-auth",
-         .wanted = "UNSUPPORTED: --client-cert-auth" NO_TLS},
-        {.args = "--peer-auto-tls=1",
-         .wanted = "UNSUPPORTED: --peer-auto-tls" NO_TLS},
-        {.args = "--cert-file= --auto-tls=false", .wanted = ""},
-        {.path = ETC,
-         .file = "client-transport-security:\n  cert-file: /c\n",
-         .wanted = "UNSUPPORTED: " ETC ": line 2, column 14: "
-                   "client-transport-security.cert-file" NO_TLS},
-        {.path = ETC,
-         .file = "peer-transport-security: {trusted-ca-file: /c}\n",
-         .wanted = "UNSUPPORTED: " ETC ": line 1, column 44: "
-                   "peer-transport-security.trusted-ca-file" NO_TLS},
-        {.path = ETC,
-         .file = "peer-transport-security:\n  allowed-cn: x\n",
-         .wanted = "UNSUPPORTED: " ETC ": line 2, column 15: "
-                   "peer-transport-security.allowed-cn" NO_TLS},
-        {.path = ETC,
-         .file = "[peer]\nkey_file = \"/k\"\n",
-         .wanted = "UNSUPPORTED: " ETC ": line 2, column 12: "
-                   "peer.key_file" NO_TLS},
-        {.path = ETC,
-         .file = "client-transport-security:\n  cert: /c\n",
-         .wanted = "INVALID: " ETC ": line 2, column 3: "
-                   "client-transport-security.cert: unknown key"},
-        {.path = ETC,
-         .file = "peer-transport-security:\n  cert-fil: /c\n",
-         .wanted = "INVALID: " ETC ": line 2, column 3: "
-                   "peer-transport-security.cert-fil: unknown key; did you "
-                   "mean cert-file?"},
-        {.args = "--listen-client-urls https://127.0.0.1:2379",
-         .wanted = "UNSUPPORTED: --listen-client-urls: "
-                   "\"https://127.0.0.1:2379\": TLS comes with a later "
-                   "version; use http:// or unix://"},
-        {.args = "--listen-peer-urls unixs://sock",
-         .wanted = "UNSUPPORTED: --listen-peer-urls: \"unixs://sock\": TLS "
-                   "comes with a later version; use http:// or unix://"},
-        /* What a proxy in front may well be told to clients. */
-        {.args = "--advertise-client-urls https://e.example:443",
-         .wanted = "advertise_client=https://e.example:443"},
-    };
-    assert_int_equal(COUNT_FAILURES(cases), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -373,7 +318,6 @@ int main(void)
         cmocka_unit_test(the_form_is_told_by_the_text),
         cmocka_unit_test(a_file_that_is_not_there),
         cmocka_unit_test(mistakes_are_named_with_their_place),
-        cmocka_unit_test(tls_is_refused_wherever_it_is_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -121,6 +121,102 @@ static void wider_rights_are_narrowed(void **state)
     place_end(&place);
 }
 
+/* CVE-2020-15113, TOB-ETCD-003: and those of the files in them. */
+static void wider_rights_of_files_are_narrowed(void **state)
+{
+    static const char *const ours[] = {
+        "data/db", "data/LOCK", "data/wal/identity",
+        "data/wal/0000000000000001-0000000000000001.wal"};
+    struct place place;
+    struct data_dir dir;
+    (void)state;
+    place_begin(&place);
+    assert_int_equal(mkdir(place.path, 0700), 0);
+    assert_int_equal(mkdir(in_root(&place, "data/wal"), 0700), 0);
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+        make_file(&place, ours[i]);
+        assert_int_equal(chmod(in_root(&place, ours[i]), 0666), 0);
+    }
+    make_file(&place, "data/other");
+    assert_int_equal(chmod(in_root(&place, "data/other"), 0644), 0);
+    assert_int_equal(data_dir_open(place.path, "", false, &dir), ERR_OK);
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+        assert_int_equal(mode_of(in_root(&place, ours[i])), 0600);
+    }
+    assert_int_equal(mode_of(in_root(&place, "data/other")), 0644);
+    data_dir_close(&dir);
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+        unlink(in_root(&place, ours[i]));
+    }
+    place_end(&place);
+}
+
+/* Whoever owns it could widen the rights again. */
+static void what_belongs_to_another_is_refused(void **state)
+{
+    const struct privileges another = {.uid = geteuid() + 1, .gid = getegid()};
+    struct place place;
+    struct data_dir dir;
+    (void)state;
+    place_begin(&place);
+    assert_int_equal(mkdir(place.path, 0700), 0);
+    assert_int_equal(data_dir_open_as(&another, place.path, "", false, &dir),
+                     ERR_PERMISSION);
+    assert_note_has("belongs to user");
+    assert_note_has("chown");
+    assert_null(dir.path);
+    assert_false(exists(&place, "data/LOCK"));
+    place_end(&place);
+}
+
+static void root_gives_it_to_who_it_becomes(void **state)
+{
+    const struct privileges nobody = {
+        .change = true, .uid = 65534, .gid = 65534, .name = "nobody"};
+    struct place place;
+    struct data_dir dir;
+    struct stat found;
+    (void)state;
+    if (geteuid() != 0) {
+        skip();
+    }
+    place_begin(&place);
+    assert_int_equal(mkdir(place.path, 0700), 0);
+    make_file(&place, "data/db");
+    assert_int_equal(data_dir_open_as(&nobody, place.path, "", false, &dir),
+                     ERR_OK);
+    static const char *const given[] = {"data", "data/db", "data/LOCK",
+                                        "data/wal"};
+    for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
+        assert_int_equal(stat(in_root(&place, given[i]), &found), 0);
+        assert_int_equal(found.st_uid, 65534);
+    }
+    data_dir_close(&dir);
+    place_end(&place);
+}
+
+/* Somebody who could write here once may have left them. */
+static void links_in_it_are_not_followed(void **state)
+{
+    static const char *const names[] = {"data/db", "data/db-lock", "data/wal"};
+    struct place place;
+    struct data_dir dir;
+    char target[128];
+    (void)state;
+    place_begin(&place);
+    snprintf(target, sizeof(target), "%s/target", place.root);
+    assert_int_equal(mkdir(place.path, 0700), 0);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        make_file(&place, "target");
+        assert_int_equal(symlink(target, in_root(&place, names[i])), 0);
+        assert_int_not_equal(data_dir_open(place.path, "", false, &dir),
+                             ERR_OK);
+        assert_note_has(in_root(&place, names[i]));
+        assert_int_equal(unlink(in_root(&place, names[i])), 0);
+    }
+    place_end(&place);
+}
+
 static void only_one_may_have_it(void **state)
 {
     struct place place;
@@ -272,6 +368,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_that_is_missing_is_made),
         cmocka_unit_test(wider_rights_are_narrowed),
+        cmocka_unit_test(wider_rights_of_files_are_narrowed),
+        cmocka_unit_test(what_belongs_to_another_is_refused),
+        cmocka_unit_test(root_gives_it_to_who_it_becomes),
+        cmocka_unit_test(links_in_it_are_not_followed),
         cmocka_unit_test(only_one_may_have_it),
         cmocka_unit_test(the_log_may_be_elsewhere),
         cmocka_unit_test(data_of_etcd_is_refused_even_by_force),

@@ -41,6 +41,7 @@ struct server {
     int cut;     /* so many bytes are missing at its end */
     bool silent; /* no answer at all */
     bool alias;  /* a CNAME stands before them */
+    bool with_tls; /* they are those of members with TLS */
     char asked[256];
 };
 
@@ -108,9 +109,11 @@ static size_t read_question(const unsigned char *packet, char *out)
 static size_t make_answer(struct server *server, unsigned char *packet)
 {
     size_t size = read_question(packet, server->asked);
+    bool is_for_tls = strstr(server->asked, "-ssl") != NULL;
+    int count = is_for_tls == server->with_tls ? server->count : 0;
     packet[2] |= 0x84;
     packet[3] = (unsigned char)server->code;
-    put16(packet + 6, (unsigned)(server->count + server->alias));
+    put16(packet + 6, (unsigned)(count + server->alias));
     put16(packet + 8, 0);
     put16(packet + 10, 0);
     if (server->alias) {
@@ -120,7 +123,7 @@ static size_t make_answer(struct server *server, unsigned char *packet)
         memcpy(packet + size, data, part);
         size += part;
     }
-    for (int i = 0; i < server->count; i++) {
+    for (int i = 0; i < count; i++) {
         size += put_record(packet + size, &server->records[i]);
     }
     return size - (size_t)server->cut;
@@ -349,6 +352,48 @@ static void a_cluster_without_this_member_is_refused(void **state)
     server_stop(&server);
 }
 
+/* Members with TLS have a service of their own, and URLs of https. */
+static void a_cluster_with_tls_is_found(void **state)
+{
+    static const struct srv records[] = {{0, 0, 21001, "localhost"},
+                                         {0, 0, 21002, "localhost"}};
+    struct server server;
+    struct bootstrap_case one;
+    (void)state;
+    server_start(&server, records, 2);
+    SET(server, with_tls, true);
+    (void)run_with(&one, &server,
+                   "--name x --discovery-srv example.com "
+                   "--peer-trusted-ca-file /dev/null "
+                   "--initial-advertise-peer-urls https://127.0.0.1:21002");
+    assert_int_equal(one.err, ERR_OK);
+    assert_non_null(strstr(one.result, ":x:https://localhost:21002]"));
+    assert_non_null(strstr(one.result, ":0:https://localhost:21001]"));
+    case_free(&one);
+    server_stop(&server);
+}
+
+/* TOB-ETCD-004, CVE-2020-15136: what DNS names is looked at like all else; and
+ * as DNS can be forged, an authority that gives anybody a certificate is none.
+ */
+static void dns_alone_is_not_trusted_with_tls(void **state)
+{
+    static const struct srv records[] = {{0, 0, 21001, "localhost"}};
+    struct server server;
+    struct bootstrap_case one;
+    (void)state;
+    server_start(&server, records, 1);
+    SET(server, with_tls, true);
+    assert_string_equal(
+        run_with(&one, &server,
+                 "--name x --discovery-srv example.com "
+                 "--initial-advertise-peer-urls https://localhost:21001"),
+        "INVALID: --discovery-srv: members with TLS (_etcd-server-ssl) need "
+        "--peer-trusted-ca-file: anybody may own a host that DNS names");
+    case_free(&one);
+    server_stop(&server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +403,8 @@ int main(void)
         cmocka_unit_test(silence_and_refusal_are_told),
         cmocka_unit_test(a_cluster_is_found),
         cmocka_unit_test(a_cluster_without_this_member_is_refused),
+        cmocka_unit_test(a_cluster_with_tls_is_found),
+        cmocka_unit_test(dns_alone_is_not_trusted_with_tls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

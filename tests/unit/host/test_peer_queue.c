@@ -53,7 +53,7 @@ static void push(size_t size, char fill)
 
 static enum peer_sent send_some(void)
 {
-    return peer_queue__send(&queue, ours, &bytes, &writes);
+    return peer_queue__send(&queue, ours, NULL, &bytes, &writes);
 }
 
 /* Up to `max` bytes of what has come must be the next of what is wanted. */

@@ -534,7 +534,7 @@ static void test_peers_that_were_never_started_are_freed(void **state)
     know_at(one, 2, "http://127.0.0.1:1");
     send_now(one, 2, "kept, then let go");
     net_snapshot(one->net, 2);
-    peers_accept(one->peers, dial(one));
+    peers_accept(one->peers, dial(one), NULL);
     peers_stop(one->peers);
     peers_free(one->peers);
     pthread_mutex_destroy(&one->node.mutex);

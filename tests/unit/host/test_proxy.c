@@ -162,7 +162,7 @@ static void list_all(struct cluster *cluster, int count)
         const char *url = cluster->members[i].stub.url;
         buf_printf(&list,
                    "%s{\"id\":%d,\"peerURLs\":[\"%s\"],\"clientURLs\":[\"%s\","
-                   "\"https://a:1\"]}",
+                   "\"unix://a\"]}",
                    i ? "," : "[", i + 1, url, url);
     }
     buf_append_str(&list, count ? "]" : "");
@@ -269,7 +269,7 @@ static const char *talk(const struct world *world, const char *request)
     return text;
 }
 
-#define CLOSE "Host: x\r\nConnection: close\r\n\r\n"
+#define CLOSE "Host: localhost\r\nConnection: close\r\n\r\n"
 
 /* The proxy asks who is there when it starts: until it knows, it has no
  * endpoint. */
@@ -365,10 +365,11 @@ static void a_connection_serves_many_requests(void **state)
     wait_for_members(&world, 1);
     int fd = dial(&world);
     /* Pipelined: the second waits for the first one's answer. */
-    write_text(fd, "GET /1 HTTP/1.1\r\nHost: x\r\n\r\n"
-                   "GET /2 HTTP/1.1\r\nHost: x\r\n\r\n"
-                   "GET /v2/config/local/proxy HTTP/1.1\r\nHost: x\r\n\r\n"
-                   "GET /3 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    write_text(
+        fd, "GET /1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            "GET /2 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            "GET /v2/config/local/proxy HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            "GET /3 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     assert_false(read_until(fd, "\1", text, sizeof(text)));
     close(fd);
     int answers = 0;
@@ -556,7 +557,8 @@ static void a_watch_passes_as_it_happens(void **state)
     world_start(&world, 1, "--proxy on");
     wait_for_members(&world, 1);
     int fd = dial(&world);
-    write_text(fd, "GET /v2/keys/a?wait=true HTTP/1.1\r\nHost: x\r\n\r\n");
+    write_text(fd,
+               "GET /v2/keys/a?wait=true HTTP/1.1\r\nHost: localhost\r\n\r\n");
     /* The head comes before there is any event. */
     assert_true(read_until(fd, "\r\n\r\n", text, sizeof(text)));
     expect_in(text, "X-Etcd-Index: 7\r\n");
@@ -579,7 +581,8 @@ static void a_client_that_leaves_ends_the_watch(void **state)
     world_start(&world, 1, "--proxy on");
     wait_for_members(&world, 1);
     int fd = dial(&world);
-    write_text(fd, "GET /v2/keys/a?wait=true HTTP/1.1\r\nHost: x\r\n\r\n");
+    write_text(fd,
+               "GET /v2/keys/a?wait=true HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_true(read_until(fd, "\r\n\r\n", text, sizeof(text)));
     close(fd);
     for (int i = 0; i < WAIT_MS / 10 && !world.cluster.members[0].left; i++) {
@@ -598,7 +601,8 @@ static void a_watch_ends_with_the_proxy(void **state)
     world_start(&world, 1, "--proxy on");
     wait_for_members(&world, 1);
     int fd = dial(&world);
-    write_text(fd, "GET /v2/keys/a?wait=true HTTP/1.1\r\nHost: x\r\n\r\n");
+    write_text(fd,
+               "GET /v2/keys/a?wait=true HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_true(read_until(fd, "\r\n\r\n", text, sizeof(text)));
     world_stop(&world);
     close(fd);
@@ -642,7 +646,8 @@ static void an_answer_that_breaks_off_is_seen_to(void **state)
     (void)state;
     world_start(&world, 1, "--proxy on");
     wait_for_members(&world, 1);
-    const char *text = talk(&world, "GET /broken HTTP/1.1\r\nHost: x\r\n\r\n");
+    const char *text =
+        talk(&world, "GET /broken HTTP/1.1\r\nHost: localhost\r\n\r\n");
     expect_in(text, "4\r\nhalf\r\n");
     assert_null(strstr(text, "\r\n0\r\n\r\n"));
     world_stop(&world);

@@ -167,7 +167,7 @@ static void it_hands_over_and_ends(void **state)
 static void who_listens_is_let_go_at_its_end(void **state)
 {
     (void)state;
-    char request[] = "GET /recipes/v1/open HTTP/1.1\r\nHost: x\r\n\r\n";
+    char request[] = "GET /recipes/v1/open HTTP/1.1\r\nHost: localhost\r\n\r\n";
     char answer[1024] = "";
     size_t size = 0;
     wait_for("/health", 200);

@@ -128,7 +128,7 @@ static void a_request_goes_over_whole_and_its_answer_comes_back(void **state)
     struct told told;
     (void)state;
     open_told(&told, HTTP_POST, "/recipes/v1/hooks/a%20b%2Fc", SLICE("body"));
-    recipes_gate_request(gate, &told.exchange);
+    recipes_gate_request(gate, &told.exchange, SLICE(""));
     assert_int_equal(told.status, 0);
     struct recipes_ask *ask = next_ask();
     assert_non_null(ask);
@@ -164,7 +164,7 @@ static void a_stream_comes_in_parts(void **state)
     struct told told;
     (void)state;
     open_told(&told, HTTP_GET, "/recipes/v1/stream", SLICE(""));
-    recipes_gate_request(gate, &told.exchange);
+    recipes_gate_request(gate, &told.exchange, SLICE(""));
     uint64_t id = take_ask(false);
     answer(id, 200, "data: 1\n\n", true);
     deliver();
@@ -185,7 +185,7 @@ static void who_goes_is_told_of_and_hears_no_more(void **state)
     struct told told;
     (void)state;
     open_told(&told, HTTP_GET, "/recipes/v1/stream", SLICE(""));
-    recipes_gate_request(gate, &told.exchange);
+    recipes_gate_request(gate, &told.exchange, SLICE(""));
     uint64_t id = take_ask(false);
     answer(id, 200, "x", true);
     told.exchange.on_gone(&told.exchange);
@@ -200,7 +200,7 @@ static void who_reads_too_slowly_is_let_go(void **state)
     struct told told;
     (void)state;
     open_told(&told, HTTP_GET, "/recipes/v1/stream", SLICE(""));
-    recipes_gate_request(gate, &told.exchange);
+    recipes_gate_request(gate, &told.exchange, SLICE(""));
     uint64_t id = take_ask(false);
     answer(id, 200, "x", true);
     deliver();
@@ -220,7 +220,7 @@ static void check_refused(enum http_method method, const char *path,
 {
     struct told told;
     open_told(&told, method, path, body);
-    recipes_gate_request(gate, &told.exchange);
+    recipes_gate_request(gate, &told.exchange, SLICE(""));
     assert_int_equal(told.status, status);
     assert_true(told.is_ended);
     assert_non_null(strstr(told.body.at, words));
@@ -241,7 +241,7 @@ static void what_cant_be_handed_over_is_refused(void **state)
     struct told told;
     open_told(&told, HTTP_POST, "/recipes/v1/x",
               slice_of(large, RECIPES_BODY_BYTES_MAX));
-    recipes_gate_request(gate, &told.exchange);
+    recipes_gate_request(gate, &told.exchange, SLICE(""));
     assert_int_equal(told.status, 0);
     uint64_t id = take_ask(false);
     answer(id, 200, "{}", false);
@@ -260,7 +260,7 @@ static void what_waits_is_bounded(void **state)
     (void)state;
     for (int i = 0; i < MANY; i++) {
         open_told(&tolds[i], HTTP_POST, "/recipes/v1/x", slice_of(large, SIZE));
-        recipes_gate_request(gate, &tolds[i].exchange);
+        recipes_gate_request(gate, &tolds[i].exchange, SLICE(""));
         refused += tolds[i].status == 503 ? 1 : 0;
     }
     assert_int_equal(refused, MANY - RECIPES_ASK_BYTES_MAX / SIZE + 1);
@@ -280,11 +280,11 @@ static void a_stop_ends_all(void **state)
     struct told waiting;
     (void)state;
     open_told(&streaming, HTTP_GET, "/recipes/v1/stream", SLICE(""));
-    recipes_gate_request(gate, &streaming.exchange);
+    recipes_gate_request(gate, &streaming.exchange, SLICE(""));
     answer(take_ask(false), 200, "x", true);
     deliver();
     open_told(&waiting, HTTP_GET, "/recipes/v1/defs", SLICE(""));
-    recipes_gate_request(gate, &waiting.exchange);
+    recipes_gate_request(gate, &waiting.exchange, SLICE(""));
     recipes_gate_stop(gate);
     assert_true(streaming.is_ended && !streaming.is_failed);
     assert_int_equal(waiting.status, 503);
@@ -317,8 +317,8 @@ static void several_gates(void **state)
     struct recipes_gate *second = new_gate(recipes);
     open_told(&one, HTTP_GET, "/recipes/v1/a", SLICE(""));
     open_told(&two, HTTP_GET, "/recipes/v1/b", SLICE(""));
-    recipes_gate_request(gate, &one.exchange);
-    recipes_gate_request(second, &two.exchange);
+    recipes_gate_request(gate, &one.exchange, SLICE(""));
+    recipes_gate_request(second, &two.exchange, SLICE(""));
     uint64_t first_id = take_ask(false);
     uint64_t second_id = take_ask(false);
     assert_int_not_equal(first_id, second_id);

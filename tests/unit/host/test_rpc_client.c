@@ -218,8 +218,9 @@ static void endpoints_that_are_none(void **state)
         enum err err;
         const char *note;
     } cases[] = {
-        {"https://127.0.0.1:1", ERR_UNSUPPORTED, "TLS"},
-        {"unix:///tmp/x", ERR_UNSUPPORTED, "unix://"},
+        {"ftp://127.0.0.1:1", ERR_UNSUPPORTED, "ftp://"},
+        {"unix://", ERR_INVALID, "path is missing"},
+        {"https://127.0.0.1", ERR_INVALID, "missing port"},
         {"localhost", ERR_INVALID, "missing port"},
         {"localhost:", ERR_INVALID, "missing port"},
         {"", ERR_INVALID, "missing port"},

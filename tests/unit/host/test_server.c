@@ -136,11 +136,12 @@ static const char *ask(int fd, const char *request)
 static const char *put(int fd, const char *key, const char *fields)
 {
     char request[512];
-    (void)snprintf(request, sizeof(request),
-                   "PUT /v2/keys%s HTTP/1.1\r\nHost: x\r\nContent-Type: "
-                   "application/x-www-form-urlencoded\r\n"
-                   "Content-Length: %zu\r\n\r\n%s",
-                   key, strlen(fields), fields);
+    (void)snprintf(
+        request, sizeof(request),
+        "PUT /v2/keys%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+        "application/x-www-form-urlencoded\r\n"
+        "Content-Length: %zu\r\n\r\n%s",
+        key, strlen(fields), fields);
     return ask(fd, request);
 }
 
@@ -148,7 +149,7 @@ static const char *get(int fd, const char *key)
 {
     char request[256];
     (void)snprintf(request, sizeof(request),
-                   "GET /v2/keys%s HTTP/1.1\r\nHost: x\r\n\r\n", key);
+                   "GET /v2/keys%s HTTP/1.1\r\nHost: localhost\r\n\r\n", key);
     return ask(fd, request);
 }
 

@@ -247,11 +247,12 @@ static const char *ask(int fd, const char *request)
 static const char *put(int fd, const char *key, int value)
 {
     char request[512];
-    (void)snprintf(request, sizeof(request),
-                   "PUT /v2/keys%s HTTP/1.1\r\nHost: x\r\nContent-Type: "
-                   "application/x-www-form-urlencoded\r\n"
-                   "Content-Length: 10\r\n\r\nvalue=%04d",
-                   key, value);
+    (void)snprintf(
+        request, sizeof(request),
+        "PUT /v2/keys%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+        "application/x-www-form-urlencoded\r\n"
+        "Content-Length: 10\r\n\r\nvalue=%04d",
+        key, value);
     return ask(fd, request);
 }
 
@@ -259,7 +260,7 @@ static const char *get(int fd, const char *path)
 {
     char request[256];
     (void)snprintf(request, sizeof(request),
-                   "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
+                   "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
     return ask(fd, request);
 }
 

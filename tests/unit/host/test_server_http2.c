@@ -272,7 +272,7 @@ static void ask_http1(int fd, const char *head, const char *wanted)
 static void server_is_well(void)
 {
     int fd = dial();
-    ask_http1(fd, "GET /version HTTP/1.1\r\nHost: x\r\n\r\n", "200 OK");
+    ask_http1(fd, "GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n", "200 OK");
     close(fd);
 }
 
@@ -351,7 +351,7 @@ static void both_are_served_beside_each_other(void **state)
     }
     int fd = dial();
     ask_http1(fd,
-              "PUT /v2/keys/beside HTTP/1.1\r\nHost: x\r\n"
+              "PUT /v2/keys/beside HTTP/1.1\r\nHost: localhost\r\n"
               "Content-Type: application/x-www-form-urlencoded\r\n"
               "Content-Length: 10\r\n\r\nvalue=here",
               "201 Created");
@@ -360,11 +360,12 @@ static void both_are_served_beside_each_other(void **state)
         for (int i = 0; i < BESIDE; i++) {
             uint8_t stream = (uint8_t)(2 * round + 1);
             ask(new[i], stream, "/v2/keys/beside");
-            ask_http1(old[i],
-                      round == 0
-                          ? "eside HTTP/1.1\r\nHost: x\r\n\r\n"
-                          : "GET /v2/keys/beside HTTP/1.1\r\nHost: x\r\n\r\n",
-                      "\"value\":\"here\"");
+            ask_http1(
+                old[i],
+                round == 0
+                    ? "eside HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                    : "GET /v2/keys/beside HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                "\"value\":\"here\"");
             hear_body(new[i], stream, text, sizeof(text));
             assert_non_null(strstr(text, "\"value\":\"here\""));
         }
@@ -417,7 +418,7 @@ static void a_gateway_that_is_off_is_not_there(void **state)
     (void)state;
     int fd = dial();
     ask_http1(fd,
-              "POST /v3/kv/range HTTP/1.1\r\nHost: x\r\n"
+              "POST /v3/kv/range HTTP/1.1\r\nHost: localhost\r\n"
               "Content-Length: 14\r\n\r\n{\"key\":\"YQ==\"}",
               "404 Not Found");
     close(fd);
@@ -449,7 +450,8 @@ static void a_stop_says_goodbye_to_all(void **state)
     ask(watch, 1, "/v2/keys/none?wait=true&stream=true");
     assert_true(hear_type(watch, FRAME_HEADERS, &frame));
     int old = dial();
-    ask_http1(old, "GET /version HTTP/1.1\r\nHost: x\r\n\r\n", "200 OK");
+    ask_http1(old, "GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n",
+              "200 OK");
     int64_t began_ms = now_ms();
     join();
     assert_true(now_ms() - began_ms < 2500);

@@ -308,6 +308,67 @@ static void by_revisions_few_are_not_worth_a_walk(void **state)
     assert_int_equal(status().compacted, status().current - 100);
 }
 
+/* ---- what somebody has yet to read --------------------------------------- */
+
+static revision wanted;
+
+static revision oldest_wanted(struct mvcc_reader *reader)
+{
+    revision current;
+    revision compacted;
+    mvcc_reader_revisions(reader, &current, &compacted);
+    assert_in_range(current, compacted, INT64_MAX); /* it may be read from */
+    return wanted;
+}
+
+static void what_is_yet_to_be_read_stays_up_to_a_bound(void **state)
+{
+    (void)state;
+    world.config.compaction = NODE_COMPACTION_REVISION;
+    world.config.compaction_keep = 100;
+    world.config.oldest_wanted = oldest_wanted;
+    OPEN();
+    write_many(1000, "/a");
+    wanted = 850; /* compacted at 850 its tombstones would be gone */
+    SLEEP(5 * SECOND);
+    RUN_ALL();
+    assert_int_equal(status().compacted, 849);
+    wanted = 900; /* who wants nothing so old holds nothing up */
+    write_many(30, "/a");
+    SLEEP(5 * SECOND);
+    RUN_ALL();
+    assert_int_equal(status().compacted, 899);
+    write_many(300, "/a"); /* to 1331: it has had as much again */
+    SLEEP(5 * SECOND);
+    RUN_ALL();
+    assert_int_equal(status().compacted, 1131);
+    wanted = INT64_MAX;
+    SLEEP(5 * SECOND);
+    RUN_ALL();
+    assert_int_equal(status().compacted, 1231);
+}
+
+static void by_time_as_much_again_is_kept_for_who_is_behind(void **state)
+{
+    (void)state;
+    world.config.compaction = NODE_COMPACTION_PERIODIC;
+    world.config.compaction_keep = 3600 * SECOND;
+    world.config.oldest_wanted = oldest_wanted;
+    OPEN();
+    SET("/a", "old");
+    revision old = status().current;
+    wanted = old;
+    SLEEP(3000 * SECOND);
+    SET("/a", "young");
+    SLEEP(3000 * SECOND);
+    RUN_ALL();
+    assert_in_range(status().compacted, 0, old - 1);
+    assert_string_equal(node_harness_get_at(&world, "/a", old), "old");
+    SLEEP(3000 * SECOND);
+    RUN_ALL();
+    assert_in_range(status().compacted, old, status().current);
+}
+
 static void with_less_than_is_kept_nothing_goes(void **state)
 {
     (void)state;
@@ -454,6 +515,8 @@ int main(void)
         STORY(a_walk_goes_on_after_a_crash),
         STORY(by_revisions_so_many_are_kept),
         STORY(by_revisions_few_are_not_worth_a_walk),
+        STORY(what_is_yet_to_be_read_stays_up_to_a_bound),
+        STORY(by_time_as_much_again_is_kept_for_who_is_behind),
         STORY(with_less_than_is_kept_nothing_goes),
         STORY(the_next_look_comes_by_itself),
         STORY(off_is_off),

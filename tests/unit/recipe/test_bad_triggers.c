@@ -185,7 +185,7 @@ static const struct bad triggers_bads[] = {
      "signature: write secret: <name> too, or leave it out"},
     {TRIGGER("webhook: {path: a, secret: \"secret('s')\"}"),
      "line 3, column 32: if[0].webhook.secret: write the bare name of a "
-     "secret: secret: github_hook"},
+     "secret, letters, digits, '.', '_' and '-': secret: github_hook"},
     {TRIGGER("webhook: {path: a, dedupe: key}"),
      "line 3, column 32: if[0].webhook.dedupe: `key` isn't known here, where "
      "it is decided what comes in"},

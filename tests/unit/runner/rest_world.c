@@ -50,13 +50,15 @@ uint64_t rest_send(struct rest_asking *asking, const char *method,
         given[count] = (struct rest_header){slice_str(headers[count].name),
                                             slice_str(headers[count].value)};
     }
-    const struct rest_request request = {.method = slice_str(method),
-                                         .path = path,
-                                         .query = query,
-                                         .headers = given,
-                                         .header_count = count,
-                                         .body = body,
-                                         .peer = SLICE("127.0.0.1:5")};
+    const struct rest_request request = {
+        .method = slice_str(method),
+        .path = path,
+        .query = query,
+        .headers = given,
+        .header_count = count,
+        .body = body,
+        .peer = SLICE("127.0.0.1:5"),
+        .user = slice_str(asking->user ? asking->user : "")};
     uint64_t id = asking->next_id++;
     runner_request(asking->world->clients[asking->client].runner, id, &request);
     run_client(asking);
@@ -78,6 +80,7 @@ size_t rest_read(struct rest_asking *asking, uint64_t id)
     }
     if (last) {
         asking->status = last->status;
+        memcpy(asking->allow, last->allow, sizeof asking->allow);
         buf_reset(&asking->body);
         buf_append_slice(&asking->body, buf_slice(&last->body));
         arena_reset(&asking->arena);

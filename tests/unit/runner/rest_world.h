@@ -14,9 +14,11 @@ enum { REST_GIVEN_MAX = 16 };
 
 struct rest_asking {
     struct world *world;
-    int client; /* 0 unless told */
+    int client;       /* 0 unless told */
+    const char *user; /* who asks; NULL: nobody */
     uint64_t next_id;
     int status; /* of the last answer */
+    char allow[32];
     struct buf body;
     struct arena arena;
     const struct doc_value *json;

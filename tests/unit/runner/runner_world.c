@@ -38,6 +38,8 @@ struct errand {
     bool more;        /* History: another part comes */
     int code;
     struct buf bytes;
+    bool is_owners; /* it has an owner's permissions */
+    struct buf owner;
     struct act_answer answer;
 };
 
@@ -74,8 +76,8 @@ static struct errand *send_errand(struct world_client *client,
 
 /* ---- calls -------------------------------------------------------------- */
 
-static void door_call(void *context, uint64_t id, enum runner_method method,
-                      struct slice request)
+static void door_call_as(void *context, uint64_t id, enum runner_method method,
+                         struct slice user, struct slice request)
 {
     struct world_client *client = context;
     struct world *world = client->world;
@@ -84,7 +86,22 @@ static void door_call(void *context, uint64_t id, enum runner_method method,
     errand->id = id;
     errand->method = method;
     buf_append_slice(&errand->bytes, request);
+    errand->is_owners = user.at != NULL;
+    buf_append_slice(&errand->owner, user);
     world->calls++;
+}
+
+static void door_call(void *context, uint64_t id, enum runner_method method,
+                      struct slice request)
+{
+    door_call_as(context, id, method, slice_of(NULL, 0), request);
+}
+
+static bool door_may(void *context, struct slice user, enum runner_right right,
+                     struct slice key, struct slice end)
+{
+    struct world_client *client = context;
+    return world_may(&client->world->users, user, right, key, end);
 }
 
 static void answer_call(struct errand *call, int code, struct slice bytes)
@@ -165,6 +182,8 @@ static void lose_call(struct world *world, struct errand *call)
     again->method = call->method;
     again->is_answered = true;
     buf_append_slice(&again->bytes, buf_slice(&call->bytes));
+    again->is_owners = call->is_owners;
+    buf_append_slice(&again->owner, buf_slice(&call->owner));
 }
 
 static void call_arrives(struct world *world, struct errand *call)
@@ -188,6 +207,13 @@ static void call_arrives(struct world *world, struct errand *call)
     if (world->refuse)
         reply.code =
             world->refuse(world, call->method, buf_slice(&call->bytes));
+    if (reply.code == 0 && call->is_owners && call->method == RUNNER_TXN &&
+        !world_may_txn(&world->users, buf_slice(&call->owner),
+                       buf_slice(&call->bytes))) {
+        reply = (struct store_reply){.code = 7,
+                                     .text = "etcdserver: permission denied"};
+        world->denied++;
+    }
     if (reply.code == 0)
         do_call(world, call, &reply);
     if (!call->is_answered && call->method == RUNNER_HISTORY && !reply.code)
@@ -487,6 +513,8 @@ static void door_respond(void *context, uint64_t id,
                                (world->rest_count + 1) * sizeof *world->rests);
     struct world_rest *rest = &world->rests[world->rest_count++];
     *rest = (struct world_rest){.id = id, .status = answer->status};
+    (void)snprintf(rest->allow, sizeof rest->allow, "%s",
+                   answer->allow ? answer->allow : "");
     buf_append_slice(&rest->body, answer->body);
 }
 
@@ -589,6 +617,7 @@ static void deliver(struct errand *errand)
 static void free_errand(struct errand *errand)
 {
     buf_deinit(&errand->bytes);
+    buf_deinit(&errand->owner);
     mem_free((char *)(uintptr_t)errand->answer.error.at);
     mem_free((char *)(uintptr_t)errand->answer.headers.at);
     mem_free((char *)(uintptr_t)errand->answer.body.at);
@@ -660,6 +689,8 @@ void world_start(struct world *world, int index)
     struct runner_config config = {
         .doors = {.context = client,
                   .call = door_call,
+                  .call_as = door_call_as,
+                  .may = door_may,
                   .watch = door_watch,
                   .act = door_act,
                   .respond = door_respond,

@@ -12,6 +12,7 @@
 #include "base/prng.h"
 #include "runner/runner.h"
 #include "runner_store.h"
+#include "runner_users.h"
 
 enum { WORLD_RUNNERS_MAX = 5 };
 
@@ -49,6 +50,7 @@ struct world_faults {
 struct world_rest {
     uint64_t id;
     int status;
+    char allow[32]; /* of a 405 */
     struct buf body;
 };
 
@@ -59,6 +61,8 @@ struct world {
     struct heap queue;
     struct world_client clients[WORLD_RUNNERS_MAX];
     struct world_faults faults;
+    struct world_users users;
+    uint64_t denied; /* transactions that an owner mustn't do */
     bool is_etched;
     int64_t lease_ns;
     int64_t lazy_ns;

@@ -230,7 +230,7 @@ static void test_secrets_that_cant_be(void **state)
     char *large = mem_alloc(size);
     memset(large, 'x', size);
     assert_int_equal(rest_ask(ASKING, "PUT", "secrets/x", ""), 400);
-    assert_int_equal(rest_ask(ASKING, "PUT", "secrets/X", "y"), 400);
+    assert_int_equal(rest_ask(ASKING, "PUT", "secrets/-X", "y"), 400);
     assert_int_equal(rest_ask(ASKING, "PUT", "secrets/a%2Fb", "y"), 400);
     assert_int_equal(rest_ask(ASKING, "DELETE", "secrets/..", NULL), 400);
     assert_int_equal(

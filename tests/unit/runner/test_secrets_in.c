@@ -28,7 +28,7 @@ static void read_of(struct hand *hand, struct secrets *secrets,
     char *text = arena_dup(arena, json, strlen(json) + 1);
     *value = value_from_text(arena, slice_str(text));
     done_times = 0;
-    secrets__read(hand->runner, secrets, value, done, NULL);
+    secrets__read(hand->runner, secrets, SLICE(""), value, done, NULL);
 }
 
 static void answer_secrets(struct hand *hand, const char *const *values,

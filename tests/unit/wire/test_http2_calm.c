@@ -50,6 +50,8 @@ static void expect_no_end(void)
 
 /* ---- floods ------------------------------------------------------------- */
 
+/* CVE-2023-44487, rapid reset: each costs the peer two frames, and a server
+ * that counts only what is open would work through all of them. */
 static void resets_of_requests_that_do_nothing(void **state)
 {
     (void)state;
