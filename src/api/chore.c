@@ -9,28 +9,16 @@
  * bounded: who comes when all are taken is told to come again.
  */
 #include "api/api_int.h"
+#include "auth/login.h"
 #include "base/check.h"
-
-enum { CHORES_MAX = 64 };
-static atomic_size_t chores_now;
-
-/* The compiler may not leave this out. */
-static void wipe(struct buf *buf)
-{
-    volatile char *at = buf->at;
-    for (size_t i = 0; i < buf->size; i++) {
-        at[i] = 0;
-    }
-    buf_deinit(buf);
-}
 
 static void chore_free(struct chore *chore)
 {
-    wipe(&chore->password);
-    wipe(&chore->hash);
+    auth_wipe_buf(&chore->password);
+    auth_wipe_buf(&chore->hash);
     buf_deinit(&chore->user);
     mem_free(chore);
-    atomic_fetch_sub_explicit(&chores_now, 1, memory_order_relaxed);
+    auth_login_leave();
 }
 
 static void on_gone(struct http_exchange *exchange)
@@ -73,15 +61,12 @@ static void done(struct work *work)
 struct chore *chore__new(struct api *api, struct http_exchange *exchange)
 {
     const char *why = NULL;
-    size_t before =
-        atomic_fetch_add_explicit(&chores_now, 1, memory_order_relaxed);
     if (api->shared->crypto == NULL) {
         why = "etcdserver: this server can't check passwords";
-    } else if (before >= CHORES_MAX) {
+    } else if (!auth_login_enter()) {
         why = "etcdserver: too many requests";
     }
     if (why != NULL) {
-        atomic_fetch_sub_explicit(&chores_now, 1, memory_order_relaxed);
         api__respond_message(api, exchange, 503, why);
         return NULL;
     }

@@ -166,9 +166,8 @@ enum v3_error auth_may_recipe(const struct auth *auth, struct slice user,
         return who.error;
     CHECK(access == AUTH_READ || access == AUTH_WRITE);
     const struct auth__spans *spans = &who.grants->may[access];
-    bool good = range_end.size == 0
-                    ? auth__spans_have(spans, key)
-                    : auth__spans_cover(spans, key, range_end);
+    bool good = range_end.size == 0 ? auth__spans_have(spans, key)
+                                    : auth__spans_cover(spans, key, range_end);
     return good ? V3_OK : V3_PERMISSION_DENIED;
 }
 

@@ -254,6 +254,19 @@ static bool hex_to_u64(struct slice text, uint64_t *out)
     return *end == '\0';
 }
 
+/* A port with TLS has no word for who comes without it, or with a certificate
+ * that it doesn't take: it ends the connection. */
+static const char *hint_of(const struct bootstrap_run *run, const char *url)
+{
+    enum http_client_failure failure = run->response.failure;
+    if (failure != HTTP_CLIENT_READ && failure != HTTP_CLIENT_EOF) {
+        return "";
+    }
+    return strncmp(url, "https:", 6) == 0
+               ? " (does it take this member's certificate? its log says so)"
+               : " (has its peer port TLS, https?)";
+}
+
 enum err bootstrap__ask_members(struct bootstrap_run *run, const char *peer_url,
                                 int64_t timeout_ms, struct bootstrap_view *out)
 {
@@ -261,7 +274,7 @@ enum err bootstrap__ask_members(struct bootstrap_run *run, const char *peer_url,
     const char *url = arena_printf(run->arena, "%s/members", peer_url);
     enum err err = bootstrap__ask(run, "GET", url, NULL, timeout_ms);
     if (err) {
-        return err_wrap(err, "%.200s", url);
+        return err_wrap(err, "%.200s%s", url, hint_of(run, url));
     }
     if (run->response.status != 200) {
         return err_set(ERR_INVALID, "%.200s: status %d", url,

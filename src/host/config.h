@@ -197,6 +197,10 @@ struct config {
     /* Recipes. */
     bool recipes;
     struct config_list recipes_endpoints; /* empty: this server */
+    const char *recipes_ca_file;          /* of TLS with them; "": none */
+    const char *recipes_cert_file;
+    const char *recipes_key_file;
+    bool recipes_skip_verify;
     struct config_list recipes_exec_allow;
     bool recipes_allow_local;
     const char *recipes_secret_key_file;

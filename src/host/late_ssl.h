@@ -25,7 +25,6 @@
     X(SSL_CTX_set_default_verify_paths)    \
     X(SSL_CTX_use_certificate_chain_file)  \
     X(SSL_CTX_use_PrivateKey_file)         \
-    X(SSL_CTX_check_private_key)           \
     X(SSL_CTX_load_verify_file)            \
     X(SSL_CTX_set_client_CA_list)          \
     X(SSL_load_client_CA_file)             \
@@ -152,7 +151,6 @@ extern struct late_x509 late_x509;
 #define SSL_CTX_use_certificate_chain_file \
     late_ssl.SSL_CTX_use_certificate_chain_file_
 #define SSL_CTX_use_PrivateKey_file late_ssl.SSL_CTX_use_PrivateKey_file_
-#define SSL_CTX_check_private_key late_ssl.SSL_CTX_check_private_key_
 #define SSL_CTX_load_verify_file late_ssl.SSL_CTX_load_verify_file_
 #define SSL_CTX_set_client_CA_list late_ssl.SSL_CTX_set_client_CA_list_
 #define SSL_load_client_CA_file late_ssl.SSL_load_client_CA_file_

@@ -126,16 +126,29 @@ static void plan_try(struct peer_member *member)
     peers__look_at(peers, member->try_ms);
 }
 
-static void warn(struct peer_member *member, const char *what, const char *why)
+/* Once in a while: `told_ms` is when it was last. */
+static void warn_again(struct peer_member *member, int64_t *told_ms,
+                       const char *what, const char *why)
 {
     int64_t now_ms = now_of(member);
-    if (member->warned_ms >= 0 &&
-        now_ms < member->warned_ms + PEERS_WARN_AGAIN_MS) {
+    if (*told_ms >= 0 && now_ms < *told_ms + PEERS_WARN_AGAIN_MS) {
         return;
     }
-    member->warned_ms = now_ms;
+    *told_ms = now_ms;
     log_warn("peers", what, LOG_HEX("member", id_of(member)),
              LOG_STR("why", why));
+}
+
+static void warn(struct peer_member *member, const char *what, const char *why)
+{
+    warn_again(member, &member->warned_ms, what, why);
+}
+
+/* It isn't away, but something is wrong with it or with us. */
+static void explain(struct peer_member *member, const char *what,
+                    const char *why)
+{
+    warn_again(member, &member->explained_ms, what, why);
 }
 
 /* An established connection is gone: what the fail-over waits for. */
@@ -147,7 +160,7 @@ static void lose(struct peer_member *member, const char *why)
     log_warn("peers", "lost the connection to a member", LOG_HEX("member", id),
              LOG_STR("why", why), LOG_UINT("messages_lost", lost));
     atomic_fetch_add(&member->send_failures, 1);
-    member->warned_ms = -1;
+    member->warned_ms = member->explained_ms = -1;
     member->pause_ms = PEERS_PAUSE_MIN_MS;
     plan_try(member);
     peers__unreachable(peers, id);
@@ -244,7 +257,7 @@ static bool take_next_url(struct peer_member *member)
             peer_resolve__url(member->peers, buf_slice(&url), instead,
                               &member->addresses, &member->resolve);
         if (err != ERR_OK) {
-            warn(member, "a member's peer URL is of no use", err_note());
+            explain(member, "a member's peer URL is of no use", err_note());
         }
     }
     buf_deinit(&url);
@@ -362,7 +375,8 @@ static void fail_handshake(struct peer_link *link, const char *why)
     peer_resolve__text(&link->address, address, sizeof(address));
     buf_printf(&text, "TLS with %s: %s", address, why);
     buf_append_char(&text, '\0');
-    warn(link->member, "no TLS with a member; trying again and again", text.at);
+    explain(link->member, "no TLS with a member; trying again and again",
+            text.at);
     link->member->pause_ms = PEERS_PAUSE_MAX_MS;
     fail(link, text.at);
     buf_deinit(&text);
@@ -437,7 +451,7 @@ static void be_refused(struct peer_link *link, const struct peer_answer *answer)
         memcpy(text, answer->text.at, size);
     }
     text[size] = '\0';
-    warn(member, "a member refuses the connection", text);
+    explain(member, "a member refuses the connection", text);
     if (answer->verdict == PEER_REMOVED) {
         config->on_refused(config->context, ERR_GONE, text);
     } else if (answer->verdict == PEER_WRONG_CLUSTER) {
@@ -518,7 +532,7 @@ static bool read_some(struct peer_link *link)
     }
     const char *why = why_no_answer(link, bytes, size);
     if (why != NULL) {
-        warn(link->member, "no connection to a member", why);
+        explain(link->member, "no connection to a member", why);
         fail(link, why);
     } else if (size <= 0) {
         end_with(link, peer_socket__why(size));

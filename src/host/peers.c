@@ -137,7 +137,7 @@ static struct peer_member *new_slot(struct peers *peers)
     member->peers = peers;
     member->fd = -1;
     member->try_ms = INT64_MAX;
-    member->warned_ms = -1;
+    member->warned_ms = member->explained_ms = -1;
     pthread_mutex_init(&member->mutex, NULL);
     atomic_store(&peers->members[at], member);
     atomic_store(&peers->member_count, at + 1);
@@ -222,7 +222,7 @@ static void free_slot(struct peer_member *member)
     member->urls_changed = false;
     member->url_next = 0;
     member->try_ms = INT64_MAX;
-    member->warned_ms = -1;
+    member->warned_ms = member->explained_ms = -1;
     member->origin.size = 0;
 }
 

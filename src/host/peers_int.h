@@ -174,8 +174,10 @@ struct peer_member {
     struct peer_address origin; /* where its connection came from; size 0 */
     int64_t try_ms;             /* INT64_MAX: not planned */
     int64_t pause_ms;
-    int64_t stall_ms;  /* when what waits is given up */
-    int64_t warned_ms; /* -1: not since it was up */
+    int64_t stall_ms; /* when what waits is given up */
+    /* -1: not since it was up */
+    int64_t warned_ms;    /* that it can't be connected to */
+    int64_t explained_ms; /* and for what reason, which an operator can end */
 
     _Atomic uint64_t sent_bytes;
     _Atomic uint64_t received_bytes;

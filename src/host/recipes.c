@@ -27,8 +27,6 @@ enum {
     ROUNDS_MAX = 100,
     LOCK_TRIES = 10,
     LOCK_PAUSE_NS = 500 * 1000,
-    GATHER_NS = 300 * 1000,
-    GATHER_BYTES = 4096,
 };
 
 /* ---- asks: any thread --------------------------------------------------- */
@@ -266,27 +264,12 @@ static void close_all(struct recipes *recipes)
     recipes->client = NULL;
 }
 
-/* Many events come, and none of them was any recipe's: the next ones may
- * gather, so that not each of them wakes this thread. Who puts them doesn't
- * have to pay for that; what is told of them comes later by no more than this.
- * Where something is under way nothing waits. */
-static void gather(struct recipes *recipes)
-{
-    const struct timespec pause = {.tv_nsec = GATHER_NS};
-    bool many = recipes->told_bytes >= GATHER_BYTES;
-    recipes->told_bytes = 0;
-    if (many && list_is_empty(&recipes->calls)) {
-        (void)nanosleep(&pause, NULL);
-    }
-}
-
 static void *run(void *context)
 {
     struct recipes *recipes = context;
     while (!is_stopped(recipes, rpc_client_now_ms())) {
         int64_t next_ms = turn(recipes, rpc_client_now_ms());
         if (!is_stopped(recipes, rpc_client_now_ms())) {
-            gather(recipes);
             (void)rpc_client_run(recipes->client, next_ms, recipes->poller.fd);
             poller_run(&recipes->poller);
         }
@@ -320,12 +303,19 @@ static enum err open_client(struct recipes *recipes,
                             const struct recipes_config *config)
 {
     static const char *const own[] = {"localhost:2379"}; /* but a name */
+    const struct config *flags = recipes->flags;
     bool is_own = config->connect != NULL;
     const struct rpc_client_options options = {
         .connect = config->connect,
         .connect_context = config->context,
         .endpoints = is_own ? own : config->endpoints,
         .endpoint_count = is_own ? 1 : config->endpoint_count,
+        .tls = {.ca_file = flags->recipes_ca_file,
+                .cert_file = flags->recipes_cert_file,
+                .key_file = flags->recipes_key_file,
+                .skip_verify = flags->recipes_skip_verify,
+                .is_default = !is_own && (flags->recipes_ca_file[0] != '\0' ||
+                                          flags->recipes_cert_file[0] != '\0')},
         .dial_ms = DIAL_MS,
         .keepalive_ms = KEEPALIVE_MS,
         .keepalive_timeout_ms = KEEPALIVE_TIMEOUT_MS,

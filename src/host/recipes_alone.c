@@ -15,11 +15,14 @@
 #include "host/listener.h"
 #include "host/machine.h"
 #include "host/recipes.h"
+#include "host/tls_config.h"
+#include "host/tls_gate.h"
 
 enum {
     PORTS_MAX = 16,
     ACCEPTS_AT_ONCE = 64,
     RETRY_MS = 100, /* when there is no file descriptor left */
+    TLS_LOOK_MS = 400,
     STOP_MS = 1000, /* for what is on its way to clients */
     JOIN_MS = 1000,
 };
@@ -30,6 +33,7 @@ struct port {
     uv_poll_t poll; /* first: libuv hands it back */
     struct alone *alone;
     int fd;
+    bool is_tls;
 };
 
 struct alone {
@@ -41,6 +45,9 @@ struct alone {
     uv_loop_t loop;
     uv_signal_t signals[3];
     uv_timer_t accept_again;
+    uv_timer_t tls_look;
+    struct tls_context *tls; /* NULL: all ports are plain */
+    struct tls_gate *gate;
     struct port ports[PORTS_MAX];
     size_t port_count;
 };
@@ -125,15 +132,23 @@ static void on_accept_again(uv_timer_t *timer)
     }
 }
 
-static void adopt(struct alone *alone, int fd)
+static void adopt(struct alone *alone, int fd, struct tls *tls)
 {
     _Atomic uint64_t *open = &alone->shared.stats[API_CONNECTIONS];
     if (atomic_fetch_add(open, 1) >= (uint64_t)alone->config->max_connections) {
         atomic_fetch_sub(open, 1);
+        tls_free(tls);
         close(fd);
         return;
     }
-    io_thread_adopt(alone->io, fd, false);
+    io_thread_adopt_tls(alone->io, fd, tls, false);
+}
+
+/* On the gate's thread. */
+static void on_handshake(void *context, int fd, struct tls *tls, int tag)
+{
+    (void)tag;
+    adopt(context, fd, tls);
 }
 
 static void on_connection(uv_poll_t *poll, int status, int events)
@@ -152,7 +167,11 @@ static void on_connection(uv_poll_t *poll, int status, int events)
         if (fd < 0) {
             return;
         }
-        adopt(port->alone, fd);
+        if (port->is_tls) {
+            tls_gate_take(port->alone->gate, fd, port->alone->tls, 0);
+        } else {
+            adopt(port->alone, fd, NULL);
+        }
     }
 }
 
@@ -172,10 +191,49 @@ static enum err listen_on_all(struct alone *alone)
             return err;
         }
         port->alone = alone;
+        port->is_tls = urls->at[i].tls;
         CHECK_EQ(uv_poll_init(&alone->loop, &port->poll, port->fd), 0);
         alone->port_count++;
     }
     return ERR_OK;
+}
+
+static void on_tls_look(uv_timer_t *timer)
+{
+    struct alone *alone = CONTAINER_OF(timer, struct alone, tls_look);
+    (void)tls_context_reload(alone->tls);
+}
+
+static enum err open_tls(struct alone *alone)
+{
+    static const char *const alpn[] = {"h2", "http/1.1"};
+    const struct config *config = alone->config;
+    const struct tls_gate_config gate = {.on_ready = on_handshake,
+                                         .context = alone};
+    struct tls_options options =
+        tls_config_listener(config, &config->client_tls);
+    bool is_needed = false;
+    for (size_t i = 0; i < alone->port_count; i++) {
+        is_needed |= alone->ports[i].is_tls;
+    }
+    options.alpn = alpn;
+    options.alpn_count = 2;
+    if (!is_needed) {
+        return ERR_OK;
+    }
+    if (config->client_tls.auto_tls && options.cert_file[0] == '\0') {
+        return err_set(ERR_UNSUPPORTED,
+                       "--auto-tls: there is no data directory for a "
+                       "certificate here; give one with --cert-file");
+    }
+    enum err err = tls_context_new(&options, &alone->tls);
+    if (err == ERR_OK) {
+        err = tls_gate_start(&gate, &alone->gate);
+    }
+    if (err == ERR_OK) {
+        uv_timer_start(&alone->tls_look, on_tls_look, TLS_LOOK_MS, TLS_LOOK_MS);
+    }
+    return err;
 }
 
 static void on_signal(uv_signal_t *signal, int number)
@@ -253,6 +311,9 @@ static enum err start(struct alone *alone)
         err = start_io(alone);
     }
     if (err == ERR_OK) {
+        err = open_tls(alone);
+    }
+    if (err == ERR_OK) {
         watch_signals(alone);
         recipes_start(alone->recipes);
         on_accept_again(&alone->accept_again);
@@ -277,12 +338,14 @@ static void stop(struct alone *alone)
     for (size_t i = 0; i < alone->port_count; i++) {
         close(alone->ports[i].fd);
     }
+    tls_gate_stop(alone->gate);
     if (alone->io != NULL) {
         io_thread_stop(alone->io);
         bool has_ended = io_thread_join(alone->io, STOP_MS + JOIN_MS);
         CHECK(has_ended); /* nothing holds it up but its connections */
         io_thread_free(alone->io);
     }
+    tls_context_unref(alone->tls);
     recipes_free(alone->recipes);
     harden_hosts_free(alone->hosts);
 }
@@ -297,6 +360,7 @@ enum err recipes_alone_run(const struct config *config)
     (void)machine_raise_fd_limit();
     CHECK_EQ(uv_loop_init(&alone->loop), 0);
     CHECK_EQ(uv_timer_init(&alone->loop, &alone->accept_again), 0);
+    CHECK_EQ(uv_timer_init(&alone->loop, &alone->tls_look), 0);
     enum err err = start(alone);
     if (err == ERR_OK) {
         uv_run(&alone->loop, UV_RUN_DEFAULT);

@@ -68,7 +68,6 @@ static void on_watch_message(void *context, struct slice message)
 {
     struct recipes *recipes = context;
     recipes->is_touched = true;
-    recipes->told_bytes += message.size;
     rpc_client_wake(recipes->client);
     pthread_mutex_lock(&recipes->mutex);
     runner_watched(recipes->runner, message);

@@ -77,7 +77,6 @@ struct recipes {
     struct list calls;
     struct rpc_stream *watch; /* NULL: none is open */
     bool is_touched;          /* the runner was told something */
-    size_t told_bytes;        /* of events, in this round */
     bool is_etched;
     bool is_known;        /* what the store is */
     int64_t ask_store_ms; /* when to ask (again) what it is */

@@ -95,6 +95,8 @@ void server__fill_rpc(struct server *server)
 {
     const struct config *config = server->config;
     server->work = work_pool_new(WORK_THREADS_MAX);
+    server->shared.submit_work = submit_work;
+    server->shared.work_context = server;
     server->shared.body_bytes_max = (size_t)config->max_request_bytes;
     server->shared.metrics = rpc_metrics;
     server->shared.strict_reconfig = config->strict_reconfig_check;

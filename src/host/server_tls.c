@@ -12,6 +12,7 @@
 #include "host/machine.h"
 #include "host/peers_tls.h"
 #include "host/server_int.h"
+#include "host/tls_config.h"
 
 enum {
     LOOK_MS = 400, /* new files are in use within a second */
@@ -88,29 +89,6 @@ static bool is_set(const char *text)
     return text != NULL && text[0] != '\0';
 }
 
-static void set_options(const struct config *config,
-                        const struct config_tls *tls, struct tls_options *out)
-{
-    const char *ca =
-        is_set(tls->trusted_ca_file) ? tls->trusted_ca_file : tls->ca_file;
-    *out = (struct tls_options){
-        .side = TLS_SERVER,
-        .cert_file = tls->cert_file,
-        .key_file = tls->key_file,
-        .ca_file = ca,
-        .crl_file = tls->crl_file,
-        .cert_auth = tls->client_cert_auth || is_set(ca),
-        .allowed_cn = tls->allowed_cn.at,
-        .allowed_cn_count = tls->allowed_cn.count,
-        .allowed_hostname = tls->allowed_hostname.at,
-        .allowed_hostname_count = tls->allowed_hostname.count,
-        .cipher_suites = config->cipher_suites.at,
-        .cipher_suite_count = config->cipher_suites.count,
-        .min_version = config->tls_min_version,
-        .max_version = config->tls_max_version,
-    };
-}
-
 struct side {
     const char *kind;
     const struct config_tls *tls;
@@ -122,11 +100,11 @@ struct side {
 static enum err open_side(const struct server *server, const struct side *side,
                           struct tls_context **out)
 {
-    struct tls_options options;
+    struct tls_options options =
+        tls_config_listener(server->config, side->tls);
     struct buf cert = {0};
     struct buf key = {0};
     enum err err = ERR_OK;
-    set_options(server->config, side->tls, &options);
     options.alpn = side->alpn;
     options.alpn_count = 2;
     if (!is_set(options.cert_file) && side->tls->auto_tls) {

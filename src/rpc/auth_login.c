@@ -9,6 +9,9 @@
  * at once: who comes then is told that there are too many. A name that nobody
  * has costs as much as one that somebody has. What was a password is wiped
  * when it was used; only its hash is in the log, and nothing of it in any. */
+#include <stdio.h>
+
+#include "auth/login.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "proto/pb.h"
@@ -16,17 +19,10 @@
 #include "rpc/errand.h"
 
 enum {
-    /* Of the process, with workers or waiting for one. */
-    PASSWORDS_MAX = 64,
     ANEW_MAX = 8, /* logins that changes of users have overtaken */
     AUTHENTICATE_TOKEN = 2,
     HASH_BYTES = 60, /* bcrypt's */
 };
-
-static atomic_uint password_count;
-
-/* A bcrypt hash that no password has, but by the greatest chance. */
-#define NOBODYS_HASH "wVZ5dUw2X1Nq0dLk3oJqPuT8mS4rYbHc6eGfAiBjCkDlEmFnGoHpIq"
 
 struct login {
     struct errand errand; /* first */
@@ -51,39 +47,21 @@ struct login {
 
 /* ---- secrets ------------------------------------------------------------- */
 
-static void wipe(void *at, size_t size)
-{
-    volatile char *byte = at;
-    while (size-- > 0) {
-        *byte++ = 0;
-    }
-}
-
-static void wipe_buf(struct buf *buf)
-{
-    if (buf->at != NULL) {
-        wipe(buf->at, buf->capacity);
-    }
-    buf_deinit(buf);
-}
-
 /* Out of the request, too. */
 static void take_secret(struct buf *to, char *from)
 {
     size_t size = strlen(from);
     buf_append(to, from, size);
-    if (size > 0) {
-        wipe(from, size);
-    }
+    auth_wipe(from, size);
 }
 
 static void free_login(struct login *login)
 {
-    atomic_fetch_sub(&password_count, 1);
+    auth_login_leave();
     buf_deinit(&login->user);
-    wipe_buf(&login->password);
-    wipe_buf(&login->hash);
-    wipe_buf(&login->token);
+    auth_wipe_buf(&login->password);
+    auth_wipe_buf(&login->hash);
+    auth_wipe_buf(&login->token);
     mem_free(login);
 }
 
@@ -115,8 +93,7 @@ static struct login *new_login(struct call *call, const char *user,
                         "etched: passwords can't be used here");
         return NULL;
     }
-    if (atomic_fetch_add(&password_count, 1) >= PASSWORDS_MAX) {
-        atomic_fetch_sub(&password_count, 1);
+    if (!auth_login_enter()) {
         call__fail(call, V3_REQUEST_TOO_MANY_REQUESTS);
         return NULL;
     }
@@ -177,7 +154,7 @@ static void answer_login(struct login *login, revision at)
     struct buf body = {0};
     pb_put_bytes(&body, AUTHENTICATE_TOKEN, buf_slice(&login->token));
     call__answer(let_go(login), at, buf_slice(&body));
-    wipe_buf(&body);
+    auth_wipe_buf(&body);
 }
 
 static void look_up(struct login *login);
@@ -259,14 +236,6 @@ static void on_checked(struct errand *errand)
     }
 }
 
-static void use_nobodys_hash(struct login *login)
-{
-    int cost = login->cost > 0 ? login->cost : 10;
-    buf_reset(&login->hash);
-    buf_printf(&login->hash, "$2a$%02d$%.53s", cost, NOBODYS_HASH);
-    CHECK_EQ(login->hash.size, HASH_BYTES);
-}
-
 /* What is kept of the user. Needs: the shared lock. */
 static enum v3_error find_user(struct login *login, const struct auth *auth)
 {
@@ -284,7 +253,8 @@ static enum v3_error find_user(struct login *login, const struct auth *auth)
         buf_reset(&login->hash);
         buf_append_slice(&login->hash, user.hash);
     } else {
-        use_nobodys_hash(login);
+        buf_reset(&login->hash);
+        auth_login_nobody(login->cost, &login->hash);
     }
     return V3_OK;
 }
@@ -344,7 +314,7 @@ static void hash_password(struct errand *errand)
     struct login *login = CONTAINER_OF(errand, struct login, errand);
     login->err = login->crypto->ops->password_hash(
         login->crypto, buf_slice(&login->password), login->cost, &login->hash);
-    wipe_buf(&login->password);
+    auth_wipe_buf(&login->password);
 }
 
 static void on_hashed(struct errand *errand)
@@ -356,16 +326,9 @@ static void on_hashed(struct errand *errand)
         return;
     }
     if (login->err != ERR_OK) {
-        bool is_long = login->err == ERR_INVALID;
         enum err err = login->err;
         let_go(login);
-        if (is_long) {
-            call__fail_code(call, GRPC_INVALID_ARGUMENT,
-                            "etched: a password has no more than 72 bytes, and "
-                            "none of them is zero");
-        } else {
-            call__fail_err(call, err);
-        }
+        call__fail_err(call, err);
         return;
     }
     char *user = arena_dup(&call->arena, login->user.at, login->user.size);
@@ -402,6 +365,24 @@ static bool read_hash(struct call *call, const char *base64, struct slice *hash)
     return true;
 }
 
+static void set_good_password(struct call *call, enum auth_op op,
+                              const char *user, char *password)
+{
+    const struct crypto *crypto = call->rpc->shared->api->crypto;
+    if (crypto != NULL &&
+        crypto_check_password(crypto, slice_str(password)) != ERR_OK) {
+        char text[ERR_NOTE_BYTES_MAX + 16];
+        snprintf(text, sizeof(text), "etched: %s", err_note());
+        call__fail_code(call, GRPC_INVALID_ARGUMENT, text);
+        return;
+    }
+    struct login *login = new_login(call, user, password);
+    if (login != NULL) {
+        login->op = op;
+        errand__submit(&login->errand, hash_password, on_hashed);
+    }
+}
+
 /* By the password; else by the hash (base64). An empty password is none: there
  * are users without one for that (CVE-2020-15115). */
 static void set_password(struct call *call, enum auth_op op, const char *user,
@@ -412,11 +393,7 @@ static void set_password(struct call *call, enum auth_op op, const char *user,
         call__fail(call,
                    op == AUTH_USER_ADD ? V3_USER_EMPTY : V3_USER_NOT_FOUND);
     } else if (password[0] != '\0') {
-        struct login *login = new_login(call, user, password);
-        if (login != NULL) {
-            login->op = op;
-            errand__submit(&login->errand, hash_password, on_hashed);
-        }
+        set_good_password(call, op, user, password);
     } else if (base64[0] == '\0') {
         call__fail_code(call, GRPC_INVALID_ARGUMENT,
                         "etched: the password is empty");
@@ -433,7 +410,7 @@ void auth__user_add(struct call *call, ProtobufCMessage *message)
                      request->hashedpassword);
         return;
     }
-    wipe(request->password, strlen(request->password));
+    auth_wipe(request->password, strlen(request->password));
     const struct auth_change change = {
         .op = AUTH_USER_ADD,
         .user = slice_str(request->name),

@@ -594,7 +594,6 @@ OURS = [
     Ours("... and nothing was done", "get /there", 0, "x"),
     Ours("an empty endpoint", "--endpoints ENDPOINT,,DEAD get /there", 1,
          "an endpoint is empty", endpoint=False),
-    Ours("auth comes later", "auth enable", 1, "comes with a later version"),
     Ours("backup comes later", "backup --data-dir x", 1,
          "comes with a later version"),
     Ours("import comes later", "import", 1, "comes with a later version"),

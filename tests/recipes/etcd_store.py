@@ -167,5 +167,101 @@ def an_expiry_is_a_delete(folder):
             worker.kill()
 
 
+ALL_SORTS = (
+    """name: tick
+if: [{every: 1s}]
+then: [{put: {key: fx/tick, value: '{{event.type}}'}}]
+""",
+    """name: silent
+if: [{absent: /beat, for: 2s}]
+then: [{put: {key: fx/silent, value: '{{key}}'}}]
+""",
+    """name: hook
+if: [{webhook: {path: it, dedupe: body.id}}]
+then:
+  - put: {key: 'fx/hook/{{body.id}}/{{event.revision}}', value: x}
+  - call: {recipe: called, args: {from: '{{body.id}}'}}
+""",
+    """name: called
+if: [{manual: true}]
+then:
+  - wait: 1s
+  - put: {key: 'fx/called/{{args.from}}', value: x, ttl: 1h}
+""",
+    """name: after
+if: [{recipe: {name: called}}]
+then: [{put: {key: fx/after, value: '{{value.status}}'}}]
+""",
+    """name: cause
+if: [{key: '/c/{x}'}]
+where: ["!exists('/c/none')"]
+then: [{put: {key: fx/cause, value: '<{{event.cause}}>'}}]
+""")
+
+
+def all_sorts_on_etcd(folder):
+    """on etcd clocks, silence, webhooks, calls, waits, leases, conditions and
+    other recipes' outcomes are what they are on etched; a cause isn't known"""
+    with Etcd(folder) as store:
+        store.wait_ready()
+        worker = start_workers(folder, store, 1)[0]
+        try:
+            worker.start().wait_ready()
+            for text in ALL_SORTS:
+                apply(worker, text)
+            put(store, "/beat", "x")
+            body = '{"id": "1"}'
+            wait_for(lambda: rest(worker, "POST", "hooks/it", body).status
+                     == 202, "a delivery", 10 * slowness())
+            equal(rest(worker, "POST", "hooks/it", body).json()["duplicate"],
+                  True, "the same delivery")
+            put(store, "/c/1", "x")
+            wanted = {"fx/tick", "fx/silent", "fx/called/1", "fx/after",
+                      "fx/cause"}
+            wait_for(lambda: wanted <= set(kvs(store, "fx/")), "all of it",
+                     20 * slowness())
+            found = kvs(store, "fx/")
+            equal(len([key for key in found if key.startswith("fx/hook/")]),
+                  1, "deliveries that had their effect")
+            equal(found["fx/silent"][0], b"/beat", "who was silent")
+            equal(found["fx/after"][0], b"ok", "how it ended")
+            equal(found["fx/cause"][0], b"<>", "a cause on etcd")
+        finally:
+            worker.kill()
+
+
+def a_gap_is_told(folder):
+    """on etcd, which compacts when it is asked to, a recipe that was behind is
+    told of a gap, and goes on when it is resumed"""
+    with Etcd(folder) as store:
+        store.wait_ready()
+        worker = start_workers(folder, store, 1)[0]
+        try:
+            worker.start().wait_ready()
+            apply(worker, EXPIRES % "create")
+            put(store, "/e/1", "x")
+            wait_for(lambda: "fx/1" in kvs(store, "fx/"), "it works",
+                     10 * slowness())
+            worker.kill()
+            for number in range(2, 5):
+                at = put(store, f"/e/{number}", "x")
+            with exactly_once.H2(store) as client:
+                client.call("/etcdserverpb.KV/Compact", (1, at)).answer()
+            worker.start().wait_ready()
+
+            def state():
+                return rest(worker, "GET",
+                            "defs/expires").json()["status"]["state"]
+            wait_for(lambda: state() == "gap", "it says so", 20 * slowness())
+            equal(rest(worker, "POST", "defs/expires/resume").status, 200,
+                  "resume")
+            put(store, "/e/5", "x")
+            wait_for(lambda: "fx/5" in kvs(store, "fx/"), "it goes on",
+                     10 * slowness())
+        finally:
+            worker.kill()
+
+
 STORIES = [exactly_once_on_etcd, holds_on_etcd, outside_on_etcd,
-           what_cant_be_had, an_expiry_is_a_delete]
+           what_cant_be_had, an_expiry_is_a_delete, all_sorts_on_etcd,
+           a_gap_is_told]

@@ -22,8 +22,8 @@ from world import (ETCHED, HOST, Answer, Failure, Server, Skip,  # noqa: E402
 
 __all__ = ["Answer", "Event", "Etcd", "Failure", "H2", "HOST", "Member",
            "Server", "Skip", "Worker", "apply", "ask", "check", "check_reports",
-           "delete", "equal", "events_of", "free_port", "h2", "is_sanitized",
-           "kvs", "put", "rest", "slowness", "wait_for"]
+           "clean_env", "delete", "equal", "events_of", "free_port", "h2",
+           "is_sanitized", "kvs", "put", "rest", "slowness", "wait_for"]
 
 SLOW = 6 if is_sanitized() else 1
 

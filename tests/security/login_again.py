@@ -133,6 +133,7 @@ def go_on(server, begun):
     held = read_lines(lock, 1)[:1]
     expect("the lock is held", len(held), 1)
     expect("the lease is kept", len(read_lines(keep, 1)), 1)
+    time.sleep(0.5)  # until the watch has begun
     server.run(*ALICE, "put", "k1", "before")
     expect("the watch tells", read_lines(watch, 3), ["PUT", "k1", "before"])
 
@@ -161,7 +162,7 @@ def end(server, begun):
     server.stop()
     server.start()
     expect("an old password's watch ends", watch.wait(SECONDS) != 0, True)
-    expect("and says so", b"invalid auth token" in watch.stderr.read(), True)
+    expect("and says so", b"invalid user ID or password" in watch.stderr.read(), True)
 
 
 def main():

@@ -96,18 +96,21 @@ static void renew(struct v3_keeper *keeper, int64_t now_ms)
 
 int64_t v3_keeper_work(struct v3_keeper *keeper)
 {
+    struct v3 *v3 = keeper->v3;
     int64_t now_ms = rpc_client_now_ms();
     int64_t next_ms;
 
-    if (now_ms >= keeper->expiry_ms)
+    if (now_ms >= keeper->expiry_ms || keeper->failure)
         keeper->is_over = true;
     if (keeper->is_over)
         return now_ms;
     if (!keeper->stream && now_ms >= keeper->retry_ms) {
-        if (keeper->is_stale)
-            v3_login_again(keeper->v3, keeper->v3->client,
-                           slice_str(v3_error_text(V3_INVALID_AUTH_TOKEN)));
-        open_stream(keeper);
+        if (!keeper->is_stale || v3_login_again(v3, v3->client))
+            open_stream(keeper);
+        else if (v3_login_is_refused(v3))
+            keeper->failure = v3->failure;
+        else
+            keeper->retry_ms = now_ms + RETRY_MS;
     }
     if (keeper->stream && now_ms >= keeper->next_ms)
         renew(keeper, now_ms);

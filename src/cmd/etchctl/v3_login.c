@@ -65,6 +65,18 @@ static bool authenticate(struct v3 *v3, struct rpc_client *client)
     return answer != NULL;
 }
 
+/* A cluster that has it turned off takes everybody. */
+static bool get_in(struct v3 *v3, struct rpc_client *client)
+{
+    bool good;
+
+    v3->is_logging_in = true;
+    good = authenticate(v3, client) ||
+           strcmp(v3->failure, v3_error_text(V3_AUTH_NOT_ENABLED)) == 0;
+    v3->is_logging_in = false;
+    return good;
+}
+
 int v3_login(struct v3 *v3, struct rpc_client *client)
 {
     const char *jwt = pflags_text(&v3->flags, "auth-jwt-token");
@@ -81,26 +93,33 @@ int v3_login(struct v3 *v3, struct rpc_client *client)
     /* As etcdctl has it: then it is nobody, whom servers may take. */
     if (v3->user[0] == '\0' || v3->password[0] == '\0')
         return V3_DONE;
-    v3->is_logging_in = true;
-    bool good = authenticate(v3, client) ||
-                strcmp(v3->failure, v3_error_text(V3_AUTH_NOT_ENABLED)) == 0;
-    v3->is_logging_in = false;
-    return good ? V3_DONE : v3_fail(v3, V3_BAD_CONNECTION, "%s", v3->failure);
+    return get_in(v3, client)
+               ? V3_DONE
+               : v3_fail(v3, V3_BAD_CONNECTION, "%s", v3->failure);
+}
+
+/* With or without "rpc error: code = Unauthenticated desc = " before it. */
+static bool says(struct slice text, enum v3_error error)
+{
+    struct slice own = slice_str(v3_error_text(error));
+
+    return text.size >= own.size &&
+           slice_eq(slice_of(text.at + text.size - own.size, own.size), own);
 }
 
 bool v3_login_is_over(const struct v3 *v3, struct slice text)
 {
     return v3->user && v3->password[0] && !v3->is_logging_in &&
-           (slice_eq(text, slice_str(v3_error_text(V3_INVALID_AUTH_TOKEN))) ||
-            slice_eq(text, slice_str(v3_error_text(V3_AUTH_OLD_REVISION))));
+           (says(text, V3_INVALID_AUTH_TOKEN) ||
+            says(text, V3_AUTH_OLD_REVISION));
 }
 
-bool v3_login_again(struct v3 *v3, struct rpc_client *client, struct slice text)
+bool v3_login_again(struct v3 *v3, struct rpc_client *client)
 {
-    if (!v3_login_is_over(v3, text))
-        return false;
-    v3->is_logging_in = true;
-    bool good = authenticate(v3, client);
-    v3->is_logging_in = false;
-    return good;
+    return get_in(v3, client);
+}
+
+bool v3_login_is_refused(const struct v3 *v3)
+{
+    return says(slice_str(v3->failure), V3_AUTH_FAILED);
 }

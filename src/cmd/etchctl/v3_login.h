@@ -10,11 +10,12 @@
  * authentication turned off takes everybody.
  * Returns V3_DONE, or the exit code when it said why on stderr. */
 int v3_login(struct v3 *v3, struct rpc_client *client);
-/* A call was refused with `text`. True: that was for its token, and now there
- * is another: it is worth another try. Blocks, so not for callbacks. */
-bool v3_login_again(struct v3 *v3, struct rpc_client *client,
-                    struct slice text);
-/* Is it what the above is for? */
+/* Something was refused with `text`: was it for its token? Then, once that was
+ * replaced, it is worth another try. */
 bool v3_login_is_over(const struct v3 *v3, struct slice text);
+/* Blocks, so not for callbacks. False: v3->failure says why not. */
+bool v3_login_again(struct v3 *v3, struct rpc_client *client);
+/* Was that for the password, so that it isn't worth another try? */
+bool v3_login_is_refused(const struct v3 *v3);
 
 #endif

@@ -302,7 +302,8 @@ void *v3_call_on(struct v3 *v3, struct rpc_client *client,
     request.message = buf_slice(&body);
     err = rpc_client_call(client, &request, &answer);
     if (err != ERR_OK && client != v3->away &&
-        v3_login_again(v3, client, buf_slice(&answer.text)))
+        v3_login_is_over(v3, buf_slice(&answer.text)) &&
+        v3_login_again(v3, client))
         err = rpc_client_call(client, &request, &answer);
     if (err == ERR_OK) {
         err = message_decode(call->answer, buf_slice(&answer.message),

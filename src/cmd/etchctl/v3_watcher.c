@@ -51,7 +51,10 @@ static void take(struct v3_watcher *watcher,
 {
     if (answer->canceled &&
         has_stale_token(watcher, slice_str(answer->cancel_reason))) {
-        rpc_stream_half_close(watcher->stream);
+        rpc_stream_cancel(watcher->stream);
+        watcher->stream = NULL;
+        watcher->retry_ms = rpc_client_now_ms();
+        rpc_client_wake(watcher->client);
         return;
     }
     note_revision(watcher, answer);
@@ -127,9 +130,14 @@ int64_t v3_watcher_work(struct v3_watcher *watcher)
         return INT64_MAX;
     if (rpc_client_now_ms() < watcher->retry_ms)
         return watcher->retry_ms;
-    if (watcher->is_stale)
-        v3_login_again(watcher->v3, watcher->client,
-                       slice_str(v3_error_text(V3_INVALID_AUTH_TOKEN)));
+    if (watcher->is_stale && !v3_login_again(watcher->v3, watcher->client)) {
+        if (v3_login_is_refused(watcher->v3)) {
+            watcher->failure = watcher->v3->failure;
+            watcher->is_over = true;
+        }
+        watcher->retry_ms = rpc_client_now_ms() + RETRY_MS;
+        return watcher->retry_ms;
+    }
     open_stream(watcher);
     return INT64_MAX;
 }

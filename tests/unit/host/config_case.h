@@ -219,11 +219,9 @@ static void describe_side(struct description *to, const char *of,
     add_text(to, OF("key"), tls->key_file);
     add_text(to, OF("ca"), tls->ca_file);
     add_text(to, OF("trusted"), tls->trusted_ca_file);
-    add_text(to, OF("own_cert"), tls->client_cert_file);
-    add_text(to, OF("own_key"), tls->client_key_file);
     add_text(to, OF("crl"), tls->crl_file);
-    add_list(to, "cn", &tls->allowed_cn);
-    add_list(to, "hostname", &tls->allowed_hostname);
+    add_list(to, OF("cn"), &tls->allowed_cn);
+    add_list(to, OF("hostname"), &tls->allowed_hostname);
     add_number(to, OF("cert_auth"), tls->client_cert_auth);
     add_number(to, OF("auto_tls"), tls->auto_tls);
 #undef OF
@@ -233,6 +231,8 @@ static void describe_tls(struct description *to, const struct config *c)
 {
     describe_side(to, "", &c->client_tls);
     describe_side(to, "peer_", &c->peer_tls);
+    add_text(to, "peer_out_cert", c->peer_tls.client_cert_file);
+    add_text(to, "peer_out_key", c->peer_tls.client_key_file);
     add_number(to, "years", c->self_signed_years);
     add_list(to, "suites", &c->cipher_suites);
     add_text(to, "tls_min", c->tls_min_version);

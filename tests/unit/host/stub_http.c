@@ -102,8 +102,7 @@ static void send_all(const struct connection *connection, struct slice bytes)
 static bool shake_hands(struct connection *connection)
 {
     struct stub_http *stub = connection->stub;
-    if (connection->tls != NULL &&
-        tls_handshake(connection->tls) != ERR_OK) {
+    if (connection->tls != NULL && tls_handshake(connection->tls) != ERR_OK) {
         return false;
     }
     stub->handshakes += connection->tls != NULL ? 1 : 0;

@@ -31,8 +31,10 @@ static void certificates_are_named_by_flags(void **state)
                  "--peer-trusted-ca-file /t --peer-crl-file /r "
                  "--peer-cert-allowed-cn m1,m2 "
                  "--peer-cert-allowed-hostname a.example",
-         .wanted = "listen_peer=unixs://sock peer_trusted=/t peer_crl=/r "
-                   "peer_cn=m1,m2 peer_hostname=a.example peer_auto_tls=1"},
+         .wanted =
+             "listen_peer=unixs://sock advertise_peer=unixs://sock "
+             "initial_cluster=default@unixs://sock peer_trusted=/t peer_crl=/r "
+             "peer_cn=m1,m2 peer_hostname=a.example peer_auto_tls=1"},
         {.args = "--client-cert-auth --trusted-ca-file /t "
                  "--client-crl-file /r --client-cert-allowed-cn a,b "
                  "--client-cert-allowed-hostname h",
@@ -61,7 +63,8 @@ static void the_addresses_of_0_4_take_tls_from_the_certificate(void **state)
                    "advertise_client=https://10.0.0.1:1 cert=/c key=/k ca=/a"},
         {.args = "-peer-addr 10.0.0.1:1 -peer-cert-file /c -peer-key-file /k",
          .wanted = "listen_peer=https://10.0.0.1:1 "
-                   "advertise_peer=https://10.0.0.1:1 peer_cert=/c "
+                   "advertise_peer=https://10.0.0.1:1 "
+                   "initial_cluster=default@https://10.0.0.1:1 peer_cert=/c "
                    "peer_key=/k"},
         {.args = "-addr a.example:1 -bind-addr 0.0.0.0 -cert-file /c "
                  "-key-file /k",

@@ -37,10 +37,10 @@ struct server {
     pthread_mutex_t lock;
     struct srv records[RECORDS_MAX];
     int count;
-    int code;    /* of the answer */
-    int cut;     /* so many bytes are missing at its end */
-    bool silent; /* no answer at all */
-    bool alias;  /* a CNAME stands before them */
+    int code;      /* of the answer */
+    int cut;       /* so many bytes are missing at its end */
+    bool silent;   /* no answer at all */
+    bool alias;    /* a CNAME stands before them */
     bool with_tls; /* they are those of members with TLS */
     char asked[256];
 };

@@ -37,17 +37,24 @@ static struct recipes_gate *new_gate(struct recipes *of)
     return recipes_gate_new(&config);
 }
 
+static int connect_nowhere(void *context)
+{
+    (void)context;
+    return -1;
+}
+
 static int set_up(void **state)
 {
-    static const char *const endpoints[] = {"127.0.0.1:1"};
     const struct recipes_config config = {
-        .endpoints = endpoints,
-        .endpoint_count = 1,
-        .is_own = true,
+        .connect = connect_nowhere,
         .flags = &flags,
     };
     (void)state;
-    flags = (struct config){.name = "n", .recipes_secret_key_file = ""};
+    flags = (struct config){.name = "n",
+                            .recipes_secret_key_file = "",
+                            .recipes_ca_file = "",
+                            .recipes_cert_file = "",
+                            .recipes_key_file = ""};
     shared.cors = origins;
     shared.cors_count = 1;
     wakes = 0;

@@ -239,7 +239,7 @@ static void ask(int fd, uint8_t stream, const char *path)
     size_t size = strlen(path);
     assert_true(size < 100);
     int used = snprintf(head, sizeof(head), "\x82\x86\x04%c%s\x01%c%s",
-                        (int)size, path, 1, "x");
+                        (int)size, path, 9, "localhost");
     say_frame(fd, FRAME_HEADERS, FLAG_END_HEADERS | FLAG_END_STREAM, stream,
               head, (size_t)used);
 }

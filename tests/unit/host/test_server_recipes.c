@@ -166,8 +166,8 @@ static void it_can_be_turned_off(void **state)
     stop();
 }
 
-/* Whichever way it listens, it finds itself. */
-static void it_finds_its_own_port(void **state)
+/* Whichever way it listens: it needs no port to find itself. */
+static void it_finds_itself(void **state)
 {
     static const char *const ways[] = {"http://0.0.0.0", "http://localhost"};
     (void)state;
@@ -205,7 +205,7 @@ int main(void)
         STORY(the_service_answers_on_the_client_port),
         STORY(a_large_body_is_refused_with_words),
         STORY(it_can_be_turned_off),
-        STORY(it_finds_its_own_port),
+        STORY(it_finds_itself),
         STORY(a_stop_is_not_held_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

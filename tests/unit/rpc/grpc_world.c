@@ -240,6 +240,12 @@ static void on_request(struct http_server *server,
 
 struct line *line_open(struct grpc_world *world)
 {
+    return line_open_as(world, SLICE(""), false);
+}
+
+struct line *line_open_as(struct grpc_world *world, struct slice certificate,
+                          bool is_own)
+{
     static struct http_server server = {on_request};
     struct line *line = mem_alloc_zero(sizeof(*line));
     struct http2_config config = {
@@ -249,6 +255,8 @@ struct line *line_open(struct grpc_world *world)
         .head_bytes_max = 64 * 1024,
         .header_count_max = 100,
         .body_bytes_max = 1 << 20,
+        .certificate = certificate,
+        .is_own = is_own,
         .date = &world->world.date,
         .is_lazy = true,
         .on_output = on_output,
@@ -278,12 +286,23 @@ void line_close(struct line *line)
 
 struct grpc_world *grpc_world_new(uint64_t seed)
 {
+    return grpc_world_new_with(seed, NULL, NULL);
+}
+
+struct grpc_world *grpc_world_new_with(uint64_t seed,
+                                       void (*prepare)(void *context,
+                                                       struct world *world),
+                                       void *context)
+{
     struct grpc_world *world = mem_alloc_zero(sizeof(*world));
     world_init(&world->world, seed);
     list_init(&world->lines);
     world->answers_end = &world->answers;
     world->inner_commits = world->world.config.on_commits;
     world->world.config.on_commits = on_commits;
+    if (prepare != NULL) {
+        prepare(context, &world->world);
+    }
     world_open(&world->world);
     world->shared = (struct rpc_shared){
         .api = &world->world.shared,

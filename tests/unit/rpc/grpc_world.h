@@ -68,12 +68,21 @@ struct talk {
 };
 
 struct grpc_world *grpc_world_new(uint64_t seed);
+/* `prepare` sees its node's world before that is opened. */
+struct grpc_world *grpc_world_new_with(uint64_t seed,
+                                       void (*prepare)(void *context,
+                                                       struct world *world),
+                                       void *context);
 void grpc_world_free(struct grpc_world *world);
 void grpc_world_turn(struct grpc_world *world);
 /* Both clocks move, by ten milliseconds at once. */
 void grpc_world_wait(struct grpc_world *world, int64_t ms);
 
 struct line *line_open(struct grpc_world *world);
+/* With the common name of a client's certificate, which outlives it; or the
+ * process's own. */
+struct line *line_open_as(struct grpc_world *world, struct slice certificate,
+                          bool is_own);
 void line_close(struct line *line);
 /* A slow client takes up to so many bytes of all that was sent to it. */
 void line_read(struct line *line, size_t max);

@@ -102,7 +102,7 @@ static void is_complete(struct story *story)
     buf_deinit(&why);
 }
 
-/* ---- the documents -------------------------------------------------------- */
+/* ---- the documents ------------------------------------------------------- */
 
 static void test_the_recipes_are_recipes(void **state)
 {
@@ -124,7 +124,7 @@ static void test_the_recipes_are_recipes(void **state)
     assert_null(firing_recipe(count + 1));
 }
 
-/* ---- one to one ----------------------------------------------------------- */
+/* ---- one to one ---------------------------------------------------------- */
 
 static void test_each_event_has_its_effect(void **state)
 {
@@ -301,7 +301,7 @@ static void test_ticks_are_only_once(void **state)
     world_has_failed(story.sim, "is done twice");
 }
 
-/* ---- holds ---------------------------------------------------------------- */
+/* ---- holds --------------------------------------------------------------- */
 
 /* A hold of /k3 that has begun. */
 static revision begin_hold(struct story *story)

@@ -209,7 +209,7 @@ static void test_history_that_is_gone_is_told(void **state)
     world_free(sim);
 }
 
-/* ---- the whole ------------------------------------------------------------ */
+/* ---- the whole ----------------------------------------------------------- */
 
 static void run_whole(uint64_t seed, bool calm, struct sim_result *result)
 {
