@@ -81,7 +81,7 @@ struct api_shared {
     size_t key_bytes_max;
     size_t body_bytes_max; /* of v2's own requests; 0: as the wire has it */
     size_t watchers_max;
-    size_t connection_watchers_max; /* v3's of one connection; 0: any */
+    size_t connection_watchers_max;    /* v3's of one connection; 0: any */
     _Atomic uint64_t watchers_refused; /* by that */
     uint64_t quota_bytes;
     bool strict_reconfig; /* as node_config's */

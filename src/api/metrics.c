@@ -261,6 +261,61 @@ static void write_store(struct api *api, struct buf *out)
           "Commits that are not in the store's file yet.");
 }
 
+/* ---- of quotas by prefix ------------------------------------------------ */
+
+/* As the format wants it; what is no UTF-8 is shown as '?'. */
+static void label_text(struct buf *out, struct slice text)
+{
+    bool is_text = slice_is_utf8(text);
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.at[i];
+        if (c == '"' || c == '\\') {
+            buf_append_char(out, '\\');
+        }
+        if (c == '\n') {
+            buf_append_str(out, "\\n");
+        } else {
+            buf_append_char(out, c == '\0' || (!is_text && c < 0) ? '?' : c);
+        }
+    }
+}
+
+static void quota_numbers(struct buf *out, const char *name, const char *help,
+                          const struct node_quota *quotas, size_t count,
+                          size_t field)
+{
+    head(out, name, "gauge", help);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t value;
+        memcpy(&value, (const char *)&quotas[i] + field, sizeof(value));
+        buf_printf(out, "%s{prefix=\"", name);
+        label_text(out, quotas[i].prefix);
+        buf_printf(out, "\"} %llu\n", (unsigned long long)value);
+    }
+}
+
+static void write_quotas(struct api *api, struct buf *out)
+{
+    struct node_counters counters;
+    struct node_quota *quotas;
+    struct arena arena;
+    node_counters(api->node, &counters);
+    counter(out, "etched_quota_refused_total", counters.quota_refused,
+            "Writes that were refused for the quota of a prefix.");
+    arena_init(&arena, 0);
+    api__read_begin(api);
+    size_t count = node_quotas(api->node, &arena, &quotas);
+    api__read_end(api);
+    if (count > 0) {
+        quota_numbers(out, "etched_quota_keys", "Keys below a prefix.", quotas,
+                      count, offsetof(struct node_quota, keys));
+        quota_numbers(out, "etched_quota_bytes",
+                      "Bytes of keys and values below a prefix.", quotas, count,
+                      offsetof(struct node_quota, bytes));
+    }
+    arena_deinit(&arena);
+}
+
 /* ---- of v2 -------------------------------------------------------------- */
 
 struct action {
@@ -381,6 +436,7 @@ void api__metrics(struct api *api, struct http_exchange *exchange,
     write_peers(api, out);
     write_disk(api, out);
     write_store(api, out);
+    write_quotas(api, out);
     write_v2(api, out);
     write_durations(out);
     write_http(api, out);

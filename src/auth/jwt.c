@@ -261,5 +261,9 @@ bool jwt_read(struct crypto *crypto, struct crypto_key *const *keys,
     }
     /* What the claims say is looked at when somebody has signed them. */
     const struct doc_value *claims = parse(parts.claims, arena);
-    return claims != NULL && read_claims(claims, now_s, out);
+    if (claims == NULL || !read_claims(claims, now_s, out)) {
+        *out = (struct jwt_claims){0};
+        return false;
+    }
+    return true;
 }

@@ -314,10 +314,12 @@ static size_t peer_text(int fd, char *out, size_t size)
 
 enum { PEER_BYTES_MAX = 96 };
 
+/* Who --client-cert-auth says is calling. */
 static struct slice certificate_of(const struct connection *connection)
 {
-    return connection->tls != NULL ? tls_peer_name(connection->tls)
-                                   : slice_of(NULL, 0);
+    bool counts = connection->tls != NULL &&
+                  connection->io->config.certificates_are_users;
+    return counts ? tls_peer_name(connection->tls) : slice_of(NULL, 0);
 }
 
 static struct http1 *new_http1(struct connection *connection, bool is_peer_port)

@@ -32,6 +32,7 @@ struct io_config {
     struct recipes *recipes; /* NULL: none here, and why */
     const char *recipes_why_not;
     bool has_gateway;                 /* v3 as JSON */
+    bool certificates_are_users;      /* --client-cert-auth */
     const struct harden_hosts *hosts; /* NULL: by any name */
     struct limits *limits;            /* NULL: none */
     uint64_t seed;

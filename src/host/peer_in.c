@@ -369,8 +369,8 @@ static bool read_greeting(struct peer_in *in)
     }
     size_t skip =
         (size_t)size < in->preface_left ? (size_t)size : in->preface_left;
-    if (memcmp(bytes, PEER_PREFACE + PEER_PREFACE_BYTES - in->preface_left,
-               skip) != 0) {
+    size_t at = PEER_PREFACE_BYTES - in->preface_left;
+    if (memcmp(bytes, &PEER_PREFACE[at], skip) != 0) {
         lose(in, "it doesn't begin as a member");
         return false;
     }

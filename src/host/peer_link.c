@@ -511,6 +511,18 @@ static const char *why_no_answer(const struct peer_link *link,
                : NULL;
 }
 
+/* True: that is what happened, and the link is gone. */
+static bool fail_unanswered(struct peer_link *link, const char *bytes,
+                            ssize_t size)
+{
+    const char *why = why_no_answer(link, bytes, size);
+    if (why != NULL) {
+        explain(link->member, "no connection to a member", why);
+        fail(link, why);
+    }
+    return why != NULL;
+}
+
 static void take_input(struct peer_link *link, struct slice input)
 {
     struct refbuf *frame = NULL;
@@ -530,11 +542,10 @@ static bool read_some(struct peer_link *link)
     if (peer_socket__is_passing(size)) {
         return false;
     }
-    const char *why = why_no_answer(link, bytes, size);
-    if (why != NULL) {
-        explain(link->member, "no connection to a member", why);
-        fail(link, why);
-    } else if (size <= 0) {
+    if (fail_unanswered(link, bytes, size)) {
+        return false;
+    }
+    if (size <= 0) {
         end_with(link, peer_socket__why(size));
     } else if (link->phase == UP) {
         end_with(link, "it speaks where it should listen");
@@ -589,7 +600,10 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     }
     if (status < 0) {
         int number = socket_error(link->fd);
-        end_with(link, number != 0 ? strerror(number) : uv_strerror(status));
+        if (!fail_unanswered(link, NULL, 0)) {
+            end_with(link,
+                     number != 0 ? strerror(number) : uv_strerror(status));
+        }
         return;
     }
     if (link->phase == CONNECTING) {

@@ -10,9 +10,9 @@
  * and a thread of its own, with a bound on bytes a second.
  *
  * On the peer port a member is told from an HTTP client by its first bytes
- * (peer_wire.h has the format); with TLS by ALPN: members name PEERS_ALPN. The greeting names the cluster and both
- * members; who belongs to another cluster, isn't meant, or was removed, is
- * told so and let go.
+ * (peer_wire.h has the format), with TLS by ALPN, where members name
+ * PEERS_ALPN. The greeting names the cluster and both members; who belongs to
+ * another cluster, isn't meant, or was removed, is told so and let go.
  *
  * The path of a message is short on purpose: net_flush writes to the socket
  * from the writer's thread where the socket takes it; what comes in is handed

@@ -28,8 +28,8 @@ enum {
 };
 
 /* Who has handed a request on: each proxy adds its own id, and takes none that
- * has it already. */
-#define PROXY_PASSED "X-Etched-Proxies"
+ * has it already. Members see by it that the certificate isn't the client's. */
+#define PROXY_PASSED HTTP_PASSED
 
 struct proxy;
 

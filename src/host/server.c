@@ -168,6 +168,8 @@ static enum err start_threads(struct server *server)
             .recipes = server->recipes,
             .recipes_why_not = server->recipes_why_not,
             .has_gateway = server->config->enable_grpc_gateway,
+            .certificates_are_users =
+                server->config->client_tls.client_cert_auth,
             .hosts = server->hosts,
             .limits = server->limits,
             .streams_max = streams_max_of(server->config),

@@ -185,8 +185,11 @@ enum err server__bound_connections(struct server *server)
     peers_bound_strangers(server->peers, (size_t)peers / 2 + 1);
     server->handshakes_max = server__handshakes_max(
         server, (size_t)(machine.fd_limit - needed - peers));
-    server->connections_max =
-        machine.fd_limit - needed - peers - server->handshakes_max;
+    server->connections_max = machine.fd_limit - needed - peers;
+    if (server->handshakes_max > 0) {
+        server->connections_max -=
+            server->handshakes_max + TLS_GATE_WAITING(server->handshakes_max);
+    }
     if (server->connections_max > wanted) {
         server->connections_max = wanted;
     } else if (server->connections_max < wanted / 2) {

@@ -100,8 +100,7 @@ struct side {
 static enum err open_side(const struct server *server, const struct side *side,
                           struct tls_context **out)
 {
-    struct tls_options options =
-        tls_config_listener(server->config, side->tls);
+    struct tls_options options = tls_config_listener(server->config, side->tls);
     struct buf cert = {0};
     struct buf key = {0};
     enum err err = ERR_OK;
@@ -167,14 +166,12 @@ static bool has_tls_port(const struct server *server)
     return server->client_tls != NULL || server->peer_tls != NULL;
 }
 
-/* As many again may wait to be looked at for the first time. */
 size_t server__handshakes_max(const struct server *server, size_t fds)
 {
     if (!has_tls_port(server)) {
         return 0;
     }
-    return fds / 8 < (size_t)2 * TLS_GATE_MAX ? fds / 8 + 2
-                                              : (size_t)2 * TLS_GATE_MAX;
+    return fds / 8 < TLS_GATE_MAX ? fds / 8 + 1 : TLS_GATE_MAX;
 }
 
 /* ---- files that change --------------------------------------------------- */
@@ -199,7 +196,7 @@ enum err server__start_tls(struct server *server)
     const struct tls_gate_config config = {
         .on_ready = on_ready,
         .context = server,
-        .handshakes_max = server->handshakes_max / 2,
+        .handshakes_max = server->handshakes_max,
     };
     if (has_tls_port(server) || server->peer_out_tls != NULL) {
         uv_timer_start(&server->tls_look, on_look, LOOK_MS, LOOK_MS);

@@ -187,13 +187,14 @@ static void go_on(struct tls_gate *gate, struct guest *guest, uint32_t events)
     }
 }
 
-/* Half of the room is for those who shake hands already, so that whoever is
- * quick stays, however many say nothing; half for those who don't yet, so that
- * there is time to begin. */
+/* A quarter of the room is for those who shake hands already, so that whoever
+ * has begun stays, however many say nothing; the rest for those who haven't
+ * yet, so that there is time to. */
 static void displace_oldest(struct tls_gate *gate)
 {
-    bool is_silent = gate->silent_count > gate->config.handshakes_max / 2 ||
-                     list_is_empty(&gate->busy);
+    size_t busy_count = atomic_load(&gate->open_count) - gate->silent_count;
+    bool is_silent =
+        gate->silent_count > 0 && busy_count <= gate->config.handshakes_max / 4;
     struct list *oldest = list_first(is_silent ? &gate->silent : &gate->busy);
     CHECK(oldest != NULL);
     count(&gate->displaced);
@@ -322,7 +323,7 @@ void tls_gate_take(struct tls_gate *gate, int fd, struct tls_context *context,
     gate->posted_count++;
     bool is_first = gate->posted_count == 1;
     struct guest *displaced = NULL;
-    if (gate->posted_count > gate->config.handshakes_max) {
+    if (gate->posted_count > TLS_GATE_WAITING(gate->config.handshakes_max)) {
         /* They come faster than the gate can let them in. */
         displaced =
             CONTAINER_OF(list_first(&gate->posted), struct guest, phase);

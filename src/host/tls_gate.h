@@ -2,7 +2,9 @@
  * sockets of listeners with TLS, does the handshake, and hands on what came of
  * it. A handshake has TLS_GATE_MS; there are at most TLS_GATE_MAX at once, and
  * where one more comes the oldest goes, so that thousands who never finish
- * don't keep out one who does (CVE-2026-73500).
+ * don't keep out one who does (CVE-2026-73500). A quarter of the room is for
+ * those whose first record is there; until then one costs no more than its
+ * socket, and the others can't displace who has begun.
  *
  * Threads: start, stop: the main one. tls_gate_take: any.
  */
@@ -13,8 +15,11 @@
 
 enum {
     TLS_GATE_MS = 5000,
-    TLS_GATE_MAX = 1024,
+    TLS_GATE_MAX = 4096,
 };
+
+/* So many more may have been taken and not be looked at yet. */
+#define TLS_GATE_WAITING(handshakes_max) ((handshakes_max) / 4 + 1)
 
 struct tls_gate;
 

@@ -35,6 +35,9 @@ static enum err apply_tree(struct node *node, const struct command *command,
     if (node__may(node, command, NULL) != V3_OK) {
         refuse_tree(node, &result);
     } else {
+        err = node__check_tree_quotas(node, &command->tree, &result);
+    }
+    if (err == ERR_OK && result.error == TREE_NONE) {
         err =
             tree_write(&node->tree, &command->tree, time_ns, &result, &commit);
     }
@@ -100,9 +103,8 @@ static enum err apply_command(struct node *node, const struct raft_entry *entry,
     case COMMAND_LEASE_RENEW:
     case COMMAND_ALARM:
     case COMMAND_AUTH:
-        return node__apply_request(node, &command, entry->time_ns, request);
     case COMMAND_QUOTA:
-        return err_set(ERR_UNSUPPORTED, "quotas of prefixes");
+        return node__apply_request(node, &command, entry->time_ns, request);
     case COMMAND_MEMBER:
     case COMMAND_TRANSFER:
         return err_set(ERR_CORRUPT, "a question to the leader is in the log");
@@ -186,6 +188,9 @@ static enum err apply_entry(struct node *node, const struct raft_entry *entry)
         err = node__apply_change(node, entry, &wait);
     }
     decide(node, wait, ERR_OK);
+    if (err == ERR_OK) {
+        err = node__count_quotas(node, commits_before);
+    }
     if (err != ERR_OK) {
         return err_wrap(err, "entry %llu", (unsigned long long)entry->index);
     }

@@ -99,6 +99,7 @@ static void free_node(struct node *node)
     buf_deinit(&node->wire);
     mem_free(node->entries);
     mem_free(node->commits);
+    node__drop_quotas(node);
     mem_free(node->ring);
     mem_free(node->batch);
     mem_free(node->name);

@@ -339,6 +339,18 @@ struct node_alarm {
 };
 size_t node_alarms(struct node *node, struct node_alarm *out, size_t max);
 
+/* What may be below a prefix, and what is (COMMAND_QUOTA): the same on every
+ * member. By prefix, in the arena. Shared lock. */
+struct node_quota {
+    struct slice prefix;
+    uint64_t keys_max;  /* 0: any number */
+    uint64_t bytes_max; /* of keys and values; 0: any number */
+    uint64_t keys;
+    uint64_t bytes;
+};
+size_t node_quotas(struct node *node, struct arena *arena,
+                   struct node_quota **out);
+
 /* A file that holds the database in etcd's own format needs the indexes that
  * the store stands at. Shared lock. */
 struct node_position {
@@ -379,6 +391,7 @@ struct node_counters {
     uint64_t puts;
     uint64_t deletes;
     uint64_t txns;
+    uint64_t quota_refused; /* writes, for a quota of a prefix */
 };
 void node_counters(const struct node *node, struct node_counters *out);
 

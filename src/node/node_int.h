@@ -80,6 +80,12 @@ enum {
 
     NODE_ALARMS_MAX = 64, /* raised by clients, for any number they name */
 
+    /* At the most; and how long a prefix may be, which names it in the meta.
+     */
+    NODE_QUOTAS_MAX = 1000,
+    NODE_QUOTA_PREFIX_MAX = 400,
+    NODE_NO_QUOTA = -1,
+
     NODE_LEAVERS = 8,
     NODE_UPKEEP_MS = 1000,
     NODE_STATS_MS = 100,
@@ -203,6 +209,14 @@ struct node_peer_slot {
     int64_t timed_ns;
 };
 
+/* A prefix that has a quota. */
+struct quota {
+    struct node_quota seen;
+    char *bytes;     /* the prefix's */
+    int around;      /* of the longest other prefix that this begins with */
+    bool is_touched; /* by the write that is looked at */
+};
+
 struct node {
     struct node_config config;
     char *name;
@@ -302,6 +316,10 @@ struct node {
     /* The alarms that are stored, by member and type. */
     struct node_alarm alarms[NODE_ALARMS_MAX];
     size_t alarm_count;
+
+    /* By prefix; NULL: none. */
+    struct quota *quotas;
+    size_t quota_count;
 
     int64_t time_ns;      /* of the newest entry, proposed here or persisted */
     int64_t kept_time_ns; /* meta "time": of an entry that made no commit */
@@ -534,6 +552,27 @@ void node__load_alarms(struct node *node);
 bool node__has_alarm(const struct node *node, uint32_t type);
 /* This member has no room itself. Any thread. */
 bool node__is_full(const struct node *node);
+
+/* ---- quota.c, quota_check.c ---------------------------------------------- */
+
+/* As the store has them, and what lives below each: after it was opened, or
+ * replaced. */
+enum err node__load_quotas(struct node *node) MUST_USE;
+void node__drop_quotas(struct node *node);
+enum err node__apply_quota(struct node *node, const struct quota_command *set,
+                           struct txn_answer *answer) MUST_USE;
+/* The commits of this chunk from `from` on, once each. */
+enum err node__count_quotas(struct node *node, size_t from) MUST_USE;
+/* The innermost quota that the key is below, or NODE_NO_QUOTA. */
+int node__quota_of(const struct node *node, struct slice key);
+/* Whether a put or a txn fits; others do. Errors: of the store. */
+enum err node__check_quotas(struct node *node, const struct command *command,
+                            const ProtobufCMessage *message,
+                            enum v3_error *error) MUST_USE;
+/* result->error isn't TREE_NONE: it is refused. Uses the arena. */
+enum err node__check_tree_quotas(struct node *node,
+                                 const struct tree_command *tree,
+                                 struct tree_result *result) MUST_USE;
 
 /* ---- forward.c: a follower's side --------------------------------------- */
 

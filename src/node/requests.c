@@ -14,6 +14,7 @@ struct job {
     const struct command *command;
     int64_t time_ns;
     bool wanted;               /* somebody waits for the answer here */
+    enum err err;              /* of the store, while it was looked at */
     struct txn_answer *answer; /* zero at first */
 };
 
@@ -149,12 +150,17 @@ static void keep_commit(struct job *job, struct mvcc_commit *commit)
     }
 }
 
-/* Its user may not: nothing is done, and the answer says why. */
+/* Its user may not, or a quota is used up: nothing is done, and the answer
+ * says why. True as well where the store fails (job->err). */
 static bool is_refused(struct job *job, const ProtobufCMessage *message)
 {
     CHECK_EQ(job->answer->error, V3_OK);
     job->answer->error = node__may(job->node, job->command, message);
-    return job->answer->error != V3_OK;
+    if (job->answer->error == V3_OK) {
+        job->err = node__check_quotas(job->node, job->command, message,
+                                      &job->answer->error);
+    }
+    return job->err != ERR_OK || job->answer->error != V3_OK;
 }
 
 static enum err put(struct job *job)
@@ -165,7 +171,7 @@ static enum err put(struct job *job)
         return err_set(ERR_CORRUPT, "a put is malformed");
     }
     if (is_refused(job, &request.base)) {
-        return ERR_OK;
+        return job->err;
     }
     enum err err = txn_put(&job->node->txn, &request, job->time_ns, job->wanted,
                            job->answer, &commit);
@@ -291,6 +297,8 @@ static enum err run_decoded(struct job *job, const ProtobufCMessage *message)
         return ERR_OK;
     case COMMAND_COMPACT:
         return compact(job);
+    case COMMAND_QUOTA:
+        return node__apply_quota(job->node, &job->command->quota, job->answer);
     case COMMAND_CLUSTER:
         node__apply_cluster(job->node, &job->command->cluster);
         return ERR_OK;
@@ -315,8 +323,11 @@ static enum err run(struct job *job)
     if (message_type(command->type) != NULL) {
         err = decode(job->node, command, &message);
     }
-    if (err != ERR_OK || is_refused(job, message)) {
+    if (err != ERR_OK) {
         return err;
+    }
+    if (is_refused(job, message)) {
+        return job->err;
     }
     return run_decoded(job, message);
 }

@@ -91,6 +91,9 @@ enum err node__take_store(struct node *node)
     node__look_at_quota(node);
     node__load_alarms(node);
     enum err err = node__load_users(node);
+    if (err == ERR_OK) {
+        err = node__load_quotas(node);
+    }
     return err == ERR_OK ? node__load_members(node) : err;
 }
 

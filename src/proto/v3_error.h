@@ -112,7 +112,11 @@ enum grpc_code {
     X(NO_PASSWORD_USER, 2, \
       "auth: authentication failed, password was given for no password user") \
     X(CANCELED, 1, "etcdserver: request canceled") \
-    X(DEADLINE_EXCEEDED, 4, "etcdserver: context deadline exceeded")
+    X(DEADLINE_EXCEEDED, 4, "etcdserver: context deadline exceeded") \
+    X(QUOTA_USED_UP, 8, "etched: the quota of a prefix is used up") \
+    X(QUOTA_NOT_FOUND, 5, "etched: the prefix has no quota") \
+    X(QUOTA_TOO_MANY, 8, "etched: there are too many quotas") \
+    X(QUOTA_PREFIX, 3, "etched: the prefix is too long to have a quota")
 
 /* clang-format on */
 

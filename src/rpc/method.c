@@ -4,6 +4,7 @@
 #include "proto/health.pb-c.h"
 #include "proto/history.pb-c.h"
 #include "proto/lock.pb-c.h"
+#include "proto/quota.pb-c.h"
 #include "proto/reflection.pb-c.h"
 #include "proto/reflection_alpha.pb-c.h"
 #include "proto/rpc.pb-c.h"
@@ -164,6 +165,12 @@ static const struct method methods[] = {
     METHOD("/etched.v1.History/RevisionAt", "/v3/history/revisionat",
            RULE_KNOWN, UNARY, etched__v1__revision_at_request,
            etched__v1__revision_at_response, history__revision_at),
+    METHOD("/etched.v1.Quota/List", "/v3/quota/list", RULE_ADMIN, UNARY,
+           etched__v1__quota_list_request, etched__v1__quota_list_response,
+           quota__list),
+    METHOD("/etched.v1.Quota/Set", "/v3/quota/set", RULE_ADMIN, UNARY,
+           etched__v1__quota_set_request, etched__v1__quota_set_response,
+           quota__set),
     METHOD("/grpc.health.v1.Health/Check", NULL, RULE_ANYONE, UNARY,
            grpc__health__v1__health_check_request,
            grpc__health__v1__health_check_response, health__check),

@@ -512,5 +512,7 @@ RPC_HANDLER(health__watch);
 RPC_HANDLER(reflection__info);
 RPC_HANDLER(history__records);
 RPC_HANDLER(history__revision_at);
+RPC_HANDLER(quota__list);
+RPC_HANDLER(quota__set);
 
 #endif

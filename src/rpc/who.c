@@ -149,7 +149,6 @@ static void by_own_word(struct call *call)
 
 enum v3_error who__look(struct call *call)
 {
-    const struct http_request *request = &call->exchange->request;
     call->user = SLICE("");
     call->how = "";
     call->auth_revision = 0;
@@ -161,6 +160,7 @@ enum v3_error who__look(struct call *call)
     if (token.at != NULL) {
         return by_token(call, token);
     }
+    const struct http_request *request = &call->exchange->request;
     if (is_name(request->certificate)) {
         call->user = request->certificate;
         call->how = "certificate";
@@ -268,10 +268,10 @@ void who__sign(const struct call *call, struct command *command)
 
 void who__about(struct call *call, struct slice key, struct slice range_end)
 {
-    struct arena *arena = call->exchange->arena;
     if (call->rpc->shared->api->audit == NULL || call->key.at != NULL) {
         return;
     }
+    struct arena *arena = call->exchange->arena;
     call->key = slice_of(arena_dup(arena, key.at, key.size), key.size);
     call->range_end = slice_of(arena_dup(arena, range_end.at, range_end.size),
                                range_end.size);

@@ -13,6 +13,15 @@ struct slice http_header_get(const struct http_request *request,
     return (struct slice){0};
 }
 
+struct slice http_certificate(const struct http_request *request,
+                              struct slice of_connection)
+{
+    if (of_connection.size == 0 ||
+        http_header_get(request, HTTP_PASSED).at != NULL)
+        return SLICE("");
+    return of_connection;
+}
+
 const char *http_status_text(int status)
 {
     switch (status) {

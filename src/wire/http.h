@@ -153,6 +153,14 @@ static inline size_t http_unsent(const struct http_exchange *exchange)
 /* The first header of that name (case ignored), or a slice with at == NULL. */
 struct slice http_header_get(const struct http_request *request,
                              const char *name);
+
+/* A header of proxies of ours (host/proxy.h): who has handed the request on. */
+#define HTTP_PASSED "X-Etched-Proxies"
+/* The name in a connection's certificate, if it is whose request this is: a
+ * proxy shows its own, for whoever is behind it (CVE-2018-16886). Needs: the
+ * request's headers. */
+struct slice http_certificate(const struct http_request *request,
+                              struct slice of_connection);
 /* "Not Found" for 404; "Unknown" for what has no name. */
 const char *http_status_text(int status);
 

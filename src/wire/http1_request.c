@@ -401,7 +401,7 @@ static struct refusal read_request(struct http1 *http1, const char *base,
     request->method = (enum http_method)info.method;
     request->method_text = info.method_text;
     request->peer = slice_of(http1->peer, http1->peer_size);
-    request->certificate = http1->config.certificate;
+    request->certificate = http_certificate(request, http1->config.certificate);
     request->is_own = http1->config.is_own;
     request->is_tls = http1->config.is_tls;
     http1->is_head = info.method == HEAD_METHOD_HEAD;

@@ -273,7 +273,7 @@ static bool make_request(struct stream *stream)
     request->header_count = stream->header_count;
     request->body = SLICE("");
     request->peer = slice_of(http2->peer, http2->peer_size);
-    request->certificate = http2->config.certificate;
+    request->certificate = http_certificate(request, http2->config.certificate);
     request->is_own = http2->config.is_own;
     request->is_tls = http2->config.is_tls;
     return split_target(request, stream->target);

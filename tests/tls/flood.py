@@ -32,9 +32,9 @@ def knock(port):
     return sock
 
 
-def flood(port, full, count):
-    """In a process of its own: keeps so many open until it is ended. Whoever
-    is turned away comes back."""
+def flood(port, made, count):
+    """In a process of its own: as many as the server lets stand, up to so
+    many; whoever is turned away comes back at once."""
     crowd = {}
     poll = select.poll()
 
@@ -42,10 +42,10 @@ def flood(port, full, count):
         sock = knock(port)
         crowd[sock.fileno()] = sock
         poll.register(sock.fileno(), select.POLLOUT)
+        made.value += 1
     while True:
         for _ in range(min(100, count - len(crowd))):
             add()
-        full.value = len(crowd)
         for fd, events in poll.poll(10):
             sock = crowd[fd]
             try:
@@ -96,12 +96,12 @@ def a_crowd(folder):
     with SecureServer(folder, certificates) as server:
         kept = server.connect()
         quiet = measure(server, kept, 1)
-        full = multiprocessing.Value("i", 0)
+        made = multiprocessing.Value("i", 0)
         crowd = multiprocessing.Process(
-            target=flood, args=(server.client_port, full, CROWD), daemon=True)
+            target=flood, args=(server.client_port, made, CROWD), daemon=True)
         crowd.start()
         try:
-            wait_for(lambda: full.value >= CROWD, "the crowd is there", 20)
+            wait_for(lambda: made.value >= CROWD, "the crowd is there", 20)
             wait_for(lambda: server.metric(
                 'etched_tls_handshakes_total{result="displaced"}') > 0,
                 "the oldest give way", 10)
@@ -113,9 +113,10 @@ def a_crowd(folder):
                     break
             best = min(rounds, key=lambda one: max(one[:2]))
             print("# p99: %.1f ms kept, %.1f ms new (%d of them); without a "
-                  "crowd %.1f and %.1f" % (*best, *quiet[:2]), flush=True)
+                  "crowd %.1f and %.1f; %d came" % (*best, *quiet[:2],
+                                                    made.value), flush=True)
             check(max(best[:2]) < mark, f"p99 in ms: {rounds}")
-            check(server.metric("etched_tls_handshakes_open") <= 1024,
+            check(server.metric("etched_tls_handshakes_open") <= 4096,
                   "more handshakes than there may be")
         finally:
             crowd.kill()

@@ -144,5 +144,6 @@ extern const struct v3_command v3_command_completion;
 extern const struct v3_command v3_command_auth;
 extern const struct v3_command v3_command_user;
 extern const struct v3_command v3_command_role;
+extern const struct v3_command v3_command_quota;
 
 #endif

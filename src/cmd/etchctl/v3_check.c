@@ -363,12 +363,11 @@ static double read_memory(struct v3 *v3, const char *endpoint)
     struct http_client_response response = {0};
     struct http_client *client = NULL;
     double bytes = 0;
-    char *url =
-        arena_printf(v3->arena, "%s%s/metrics",
-                     strstr(endpoint, "://") ? ""
-                     : tls.is_default        ? "https://"
-                                             : "http://",
-                     endpoint);
+    char *url = arena_printf(v3->arena, "%s%s/metrics",
+                             strstr(endpoint, "://") ? ""
+                             : tls.is_default        ? "https://"
+                                                     : "http://",
+                             endpoint);
     struct http_client_request request = {.method = "GET", .url = url};
 
     if (http_client_open(&options, &client) != ERR_OK ||

@@ -4,29 +4,14 @@
 #include "cmd/etchctl/v3.h"
 
 const struct v3_command *const v3_commands[] = {
-    &v3_command_alarm,
-    &v3_command_auth,
-    &v3_command_check,
-    &v3_command_compaction,
-    &v3_command_completion,
-    &v3_command_defrag,
-    &v3_command_del,
-    &v3_command_elect,
-    &v3_command_endpoint,
-    &v3_command_get,
-    &v3_command_lease,
-    &v3_command_lock,
-    &v3_command_make_mirror,
-    &v3_command_member,
-    &v3_command_move_leader,
-    &v3_command_put,
-    &v3_command_role,
-    &v3_command_snapshot,
-    &v3_command_txn,
-    &v3_command_user,
-    &v3_command_version,
-    &v3_command_watch,
-    NULL,
+    &v3_command_alarm,       &v3_command_auth,       &v3_command_check,
+    &v3_command_compaction,  &v3_command_completion, &v3_command_defrag,
+    &v3_command_del,         &v3_command_elect,      &v3_command_endpoint,
+    &v3_command_get,         &v3_command_lease,      &v3_command_lock,
+    &v3_command_make_mirror, &v3_command_member,     &v3_command_move_leader,
+    &v3_command_put,         &v3_command_quota,      &v3_command_role,
+    &v3_command_snapshot,    &v3_command_txn,        &v3_command_user,
+    &v3_command_version,     &v3_command_watch,      NULL,
 };
 
 const struct pflag_spec v3_global_flags[] = {

@@ -275,19 +275,36 @@ static void a_deadline(void **state)
            "Error: context deadline exceeded\n");
 }
 
-static void what_comes_later_says_so(void **state)
+/* ---- TLS ---------------------------------------------------------------- */
+
+/* In etcdctl's words. */
+static void files_of_tls_are_looked_at_first(void **state)
 {
     (void)state;
-    expect("user add x", 1, "",
-           "Error: user: users and roles come with a later version\n");
     expect("get a --cert x", 128, "",
-           "Error: --cert: TLS comes with a later version\n");
-    expect("get a --insecure-transport=false", 128, "",
-           "Error: --insecure-transport=false: TLS comes with a later "
-           "version\n");
-    expect("get a --endpoints https://127.0.0.1:1", 128, "",
-           "Error: endpoint \"https://127.0.0.1:1\": https:// isn't supported: "
-           "TLS comes with a later version\n");
+           "Error: KeyFile and CertFile must both be present[key: , cert: "
+           "x]\n");
+    expect("get a --cacert /nowhere/ca", 128, "",
+           "Error: open /nowhere/ca: no such file or directory\n");
+    expect("get a --cacert=", 128, "",
+           "Error: empty string is passed to --cacert option\n");
+    expect("get a --endpoints ftp://127.0.0.1:1", 128, "",
+           "Error: endpoint \"ftp://127.0.0.1:1\": ftp:// isn't supported\n");
+}
+
+/* Asked for TLS, it doesn't do without: the server of this test is plain. */
+static void there_is_no_way_back_to_plain(void **state)
+{
+    struct run run;
+    (void)state;
+    run = run_line(&script,
+                   "get a --insecure-transport=false --command-timeout 300ms",
+                   NULL);
+    assert_int_equal(run.code, 1);
+    assert_non_null(strstr(run.err.at, "authentication handshake failed"));
+    assert_int_equal(run.out.at[0], '\0');
+    script_expect(&script, "");
+    run_deinit(&run);
 }
 
 /* ---- users -------------------------------------------------------------- */
@@ -770,7 +787,8 @@ int main(void)
         TEST(a_read_is_repeated_and_a_write_is_not),
         TEST(an_answer_that_is_none),
         TEST(a_deadline),
-        TEST(what_comes_later_says_so),
+        TEST(files_of_tls_are_looked_at_first),
+        TEST(there_is_no_way_back_to_plain),
         TEST(a_user_gets_a_token),
         TEST(a_watch_goes_on_where_it_stopped),
         TEST(a_watch_from_now_misses_nothing),

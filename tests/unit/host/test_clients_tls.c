@@ -98,6 +98,7 @@ static void a_server_that_is_trusted_is_asked(void **state)
     stub_http_stop(&served.stub);
 }
 
+/* TOB-ETCD-017: nobody is verified less than all unless a flag says so. */
 static void servers_that_are_not_trusted_are_not_asked(void **state)
 {
     static const struct {

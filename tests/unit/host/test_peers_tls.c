@@ -575,7 +575,8 @@ static void test_a_store_is_brought_over(void **state)
         make_secure(1, inside("m1", "ca"), outside("m1", "ca"));
     struct member *two =
         make_secure(2, inside("m2", "ca"), outside("m2", "ca"));
-    struct node nodes[3];
+    struct snap_set *set[3];
+    struct kv *kv[3];
     (void)state;
     world_open(one, 0);
     world_open(two, 0);
@@ -593,10 +594,11 @@ static void test_a_store_is_brought_over(void **state)
     assert_true(holds_last(two));
     assert_int_equal(told(one, &one->node.lost[2]), 0);
     for (int i = 1; i <= 2; i++) {
-        nodes[i] = world[i].node;
+        set[i] = world[i].node.set;
+        kv[i] = world[i].node.kv;
         world_stop(&world[i]);
-        snap_set_close(nodes[i].set);
-        kv_memory_free(nodes[i].kv);
+        snap_set_close(set[i]);
+        kv_memory_free(kv[i]);
     }
 }
 

@@ -119,6 +119,21 @@ static int knock(int tag)
     return pair[1];
 }
 
+/* Somebody connects and has begun the handshake; it waits for the answer. */
+static int knock_and_begin(int tag, struct tls **out)
+{
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair),
+                     0);
+    struct tls *tls = tls_new(outside, pair[1], "localhost");
+    assert_int_equal(tls_handshake(tls), ERR_BUSY);
+    tls_gate_take(gate, pair[0], inside, tag);
+    struct pollfd answer = {.fd = pair[1], .events = POLLIN};
+    assert_int_equal(poll(&answer, 1, WAIT_MS), 1);
+    *out = tls;
+    return pair[1];
+}
+
 static enum err shake_hands(int fd, struct tls **out)
 {
     struct tls *tls = tls_new(outside, fd, "localhost");
@@ -243,6 +258,50 @@ static void the_oldest_gives_way(void **state)
     }
 }
 
+/* One who has begun can't be displaced by any number who haven't. */
+static void who_has_begun_stays(void **state)
+{
+    int crowd[CROWD];
+    (void)state;
+    start(16, 60 * 1000);
+    struct tls *tls;
+    int fd = knock_and_begin(5, &tls);
+    for (int i = 0; i < CROWD; i++) {
+        crowd[i] = knock(0);
+        if (i % 2 == 0) {
+            (void)send(crowd[i], "\x16\x03\x01\x02", 4, MSG_NOSIGNAL);
+        }
+    }
+    WAIT_UNTIL(stat_now().displaced >= CROWD - 16);
+    assert_int_equal(tls_handshake(tls), ERR_OK);
+    WAIT_UNTIL(told_ready() == 1);
+    assert_int_equal(ready_tag, 5);
+    tls_free(tls);
+    close(fd);
+    for (int i = 0; i < CROWD; i++) {
+        close(crowd[i]);
+    }
+}
+
+/* Those who have begun and then say no more have a bound of their own. */
+static void those_who_begin_and_stall_give_way_too(void **state)
+{
+    struct tls *stalled[12];
+    int fds[12];
+    (void)state;
+    start(8, 60 * 1000);
+    for (int i = 0; i < 12; i++) {
+        fds[i] = knock_and_begin(0, &stalled[i]);
+    }
+    assert_int_equal(stat_now().open, 8);
+    assert_int_equal(stat_now().displaced, 4);
+    get_through(1);
+    for (int i = 0; i < 12; i++) {
+        tls_free(stalled[i]);
+        close(fds[i]);
+    }
+}
+
 static void a_crowd_keeps_nobody_out(void **state)
 {
     int crowd[CROWD];
@@ -291,6 +350,8 @@ int main(void)
         STORY(who_is_late_is_let_go),
         STORY(a_trickle_gives_no_more_time),
         STORY(the_oldest_gives_way),
+        STORY(who_has_begun_stays),
+        STORY(those_who_begin_and_stall_give_way_too),
         STORY(a_crowd_keeps_nobody_out),
         STORY(a_stop_closes_what_is_under_way),
     };

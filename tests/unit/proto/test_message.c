@@ -252,7 +252,8 @@ static void the_descriptors_of_all_files_are_there(void **state)
 {
     static const char *const names[] = {
         "proto/rpc.proto",  "proto/kv.proto",       "proto/auth.proto",
-        "proto/lock.proto", "proto/election.proto", "proto/history.proto"};
+        "proto/lock.proto", "proto/election.proto", "proto/history.proto",
+        "proto/quota.proto"};
     struct pb_reader files;
     struct pb_field file;
     unsigned found = 0;

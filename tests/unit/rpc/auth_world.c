@@ -192,10 +192,10 @@ static void populate(struct auth_world *world)
 void auth_world_init(struct auth_world *world, uint64_t seed)
 {
     *world = (struct auth_world){
-        .crypto = {&ops},
+        .crypto = {.ops = &ops},
         .chance = seed,
         .lock = {no_lock, no_lock, no_lock, no_lock},
-        .audit = {on_audit},
+        .audit = {.write = on_audit},
     };
     world->grpc = grpc_world_new_with(seed, prepare, world);
     world->grpc->shared.submit_work = submit;

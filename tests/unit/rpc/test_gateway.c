@@ -89,8 +89,8 @@ static void errors_have_etcds_words_and_a_status(void **state)
           ERROR("etcdserver: requested lease not found", "5"));
     story("/v3/auth/authenticate", "{\"name\":\"a\"}", 400,
           ERROR("etcdserver: authentication is not enabled", "9"));
-    story("/v3/auth/user/add", "{\"name\":\"a\"}", 501,
-          ERROR("etched: users and roles are not there yet", "12"));
+    story("/v3/auth/user/add", "{\"name\":\"a\"}", 400,
+          ERROR("etched: the password is empty", "3"));
     story("/v3/auth/status", "", 200, "{" HEAD("1") ",\"authRevision\":\"1\"}");
 }
 

@@ -1,0 +1,2 @@
+/* As etchctl_flags.c: linked by its source. */
+#include "cmd/etchctl/v3_security.c"
