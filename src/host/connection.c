@@ -552,8 +552,8 @@ void connection__open(struct io_thread *io, const struct socket_post *post)
         tls_read_ahead(connection->tls);
         if (tls_has_more(connection->tls)) {
             (void)read_input(connection);
-            flush(connection);
         }
+        flush(connection); /* HTTP/2's settings go unasked */
     }
 }
 

@@ -42,7 +42,9 @@ struct io_thread {
     struct list dirty; /* connections with something to send */
     bool active;       /* something happened in this round */
     bool submitted;    /* on_submitted is to be called at its end */
-    int many;          /* rounds left in which the core is woken at once */
+    bool api_watching;
+    bool rpc_watching;
+    int many; /* rounds left in which the core is woken at once */
     uint64_t awake_until_ns;
     struct crowd crowd;
     bool stopping;
@@ -58,9 +60,7 @@ struct io_thread {
     struct queue api_worked;
     struct queue posts; /* sockets, commits */
     _Atomic bool posted;
-    bool api_watching;
-    bool rpc_watching;
-    _Atomic bool watching; /* either of them */
+    _Atomic bool watching; /* api_watching or rpc_watching */
     _Atomic bool stop_asked;
 };
 

@@ -217,6 +217,25 @@ static void finish_dial(struct rpc_client *client)
 
 /* ---- bytes -------------------------------------------------------------- */
 
+/* With TLS 1.3 a server says what it thinks of our certificate when for us the
+ * handshake is done, and one that wants TLS has no word for who comes without.
+ */
+static void drop_ended(struct rpc_client *client, ssize_t got)
+{
+    const char *why =
+        got < 0 ? strerror(errno) : "the server closed the connection";
+    struct buf text = {0};
+    buf_append_str(&text, why);
+    if (!client->has_answered)
+        buf_append_str(&text, client->tls != NULL
+                                  ? " after the TLS handshake: does it want a "
+                                    "(another) certificate?"
+                                  : " without an answer: does it want https?");
+    buf_append_char(&text, '\0');
+    rpc_client__drop(client, text.at);
+    buf_deinit(&text);
+}
+
 static ssize_t send_piece(struct rpc_client *client, struct slice piece)
 {
     /* iovec has no const; what it points to is only read. */
@@ -240,7 +259,7 @@ static void send_bytes(struct rpc_client *client)
         if (errno == EINTR)
             continue;
         if (errno != EAGAIN)
-            rpc_client__drop(client, strerror(errno));
+            drop_ended(client, sent);
         return;
     }
 }
@@ -253,25 +272,6 @@ static void note_heard(struct rpc_client *client)
     client->pinged_ms = 0;
     client->failed = 0;
     client->backoff_ms = RPC_BACKOFF_MS_MIN;
-}
-
-/* With TLS 1.3 a server says what it thinks of our certificate when for us the
- * handshake is done, and one that wants TLS has no word for who comes without.
- */
-static void drop_ended(struct rpc_client *client, ssize_t got)
-{
-    const char *why =
-        got < 0 ? strerror(errno) : "the server closed the connection";
-    struct buf text = {0};
-    buf_append_str(&text, why);
-    if (!client->has_answered)
-        buf_append_str(&text, client->tls != NULL
-                                  ? " after the TLS handshake: does it want a "
-                                    "(another) certificate?"
-                                  : " without an answer: does it want https?");
-    buf_append_char(&text, '\0');
-    rpc_client__drop(client, text.at);
-    buf_deinit(&text);
 }
 
 /* What TLS holds already isn't polled for: has_more says that some may be

@@ -39,7 +39,8 @@ def versions(folder):
 
 
 def suites(folder):
-    """suites: forward secret and authenticated ones only (GHSA-5x4g-q5rc-36jp, TOB-ETCD-015)"""
+    """suites: forward secret and authenticated ones only (GHSA-5x4g-q5rc-36jp,
+    TOB-ETCD-015)"""
     certificates = Certificates(folder)
     # For the suites of RSA too.
     subprocess.run(
@@ -193,7 +194,8 @@ def names(folder):
 
 
 def everywhere(folder):
-    """everywhere: each port of the clients' side checks the same, CRL too (GHSA-3wh4-j44w-pg92)"""
+    """everywhere: each port of the clients' side checks the same, CRL too
+    (GHSA-3wh4-j44w-pg92)"""
     certificates = Certificates(folder)
     more, metrics = free_port(), free_port()
     sock = os.path.join(folder, "sock")

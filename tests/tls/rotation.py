@@ -125,7 +125,8 @@ def bad_files(folder):
 
 
 def revocation(folder):
-    """revoked: who is newly revoked, or of an authority no longer trusted, is refused within a second"""
+    """revoked: who is newly revoked, or of an authority no longer trusted, is
+    refused within a second"""
     certificates = Certificates(folder)
     shutil.copyfile(certificates.path("empty.pem"),
                     certificates.path("list.pem"))

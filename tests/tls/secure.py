@@ -16,7 +16,7 @@ sys.dont_write_bytecode = True
 from story import tell_all  # noqa: E402,F401
 from world import (ETCHED, HOST, Failure, Server, Skip,  # noqa: E402,F401
                    check, check_reports, equal, free_port, is_sanitized,
-                   wait_for)
+                   is_thread_sanitized, wait_for)
 
 
 class Certificates:

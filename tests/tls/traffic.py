@@ -49,7 +49,8 @@ def pipelined(folder):
 
 
 def large(folder):
-    """large: a megabyte goes in and comes out, on one connection after another"""
+    """large: a megabyte goes in and comes out, on one connection after
+    another"""
     with SecureServer(folder, Certificates(folder)) as server:
         for size in (1, 16383, 16384, 16385, 65536, 300000, 1000000):
             value = "".join(chr(97 + i % 26) for i in range(size))

@@ -426,7 +426,7 @@ static void test_no_secrets(void **state)
     assert_string_equal(
         refused(CRYPTO_HS256, "0123456789012345678901234567890", true),
         "a shared secret has 32 bytes at least");
-    assert_string_equal(refused(CRYPTO_HS512, SHARED_SECRET + 1, true),
+    assert_string_equal(refused(CRYPTO_HS512, &SHARED_SECRET[1], true),
                         "a shared secret has 64 bytes at least");
     assert_string_equal(refused(CRYPTO_HS256, RSA_PUBLIC, true),
                         "a PEM file is no shared secret");
