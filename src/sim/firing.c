@@ -49,10 +49,10 @@ static const char *const recipes[] = {
     " on_failure: [{put: {key: 'fx/dead/{{event.revision}}{{key}}',"
     " value: '{{event.type}}'}}]}",
 
-    "{name: holds, start: beginning, if: [{key: '/{id}', for: 2s}],"
-    " where: [\"" EVEN "\"],"
-    " then: [{put: {key: 'fx/hold/{{event.revision}}{{key}}',"
-    " value: '{{event.type}}'}}]}",
+    ("{name: holds, start: beginning, if: [{key: '/{id}', for: 2s}],"
+     " where: [\"" EVEN "\"],"
+     " then: [{put: {key: 'fx/hold/{{event.revision}}{{key}}',"
+     " value: '{{event.type}}'}}]}"),
 
     "{name: ticks, if: [{every: 1s, misfire: all}],"
     " then: [{put: {key: 'fx/tick/0/{{value.time}}', value: tick}}]}",
