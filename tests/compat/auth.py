@@ -677,6 +677,7 @@ def compare(kind, them, folder, options):
         if expected is None:
             expected = got
             continue
+        before = wrong
         for step, result in expected.items():
             if options.only and options.only not in step:
                 continue
@@ -688,8 +689,9 @@ def compare(kind, them, folder, options):
                                            name, step))
             if not good:
                 print("    expected %r\n    got      %r" % (result, got[step]))
-    print("%s: %d steps of %d, %d differ" %
-          (kind, len(expected), len(them), wrong))
+        print("%s %s: users and roles by %s on %s, %d steps" %
+              ("ok" if wrong == before else "not ok", kind, tool, name,
+               len(expected)), flush=True)
     return wrong
 
 

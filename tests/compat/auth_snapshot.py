@@ -140,6 +140,7 @@ def main():
                       ("etched", "etchctl", "etcd", "etcdctl"),
                       ("etched", "etchctl", "etched", "etchctl")):
             got = move(*names, folder + "/" + "-".join(names))
+            before = wrong
             for (line, want), (_, result) in zip(expected, got):
                 good = want == result
                 wrong += not good
@@ -148,6 +149,9 @@ def main():
                                                names[0], names[2], line))
                 if not good:
                     print("    expected %r\n    got      %r" % (want, result))
+            print("%s users move from %s to %s" %
+                  ("ok" if wrong == before else "not ok", names[0], names[2]),
+                  flush=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print("%d steps, 3 moves, %d differ" % (len(expected), wrong))
