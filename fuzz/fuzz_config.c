@@ -42,12 +42,13 @@ static void check_config(const struct config *config)
     CHECK_LT(0, config->initial_cluster.count);
     for (size_t i = 0; i < config->listen_client_urls.count; i++) {
         const struct config_url *url = &config->listen_client_urls.at[i];
-        CHECK(*url->host && !url->tls);
+        CHECK(*url->host);
+        CHECK(!url->tls || *config->client_tls.cert_file ||
+              config->client_tls.auto_tls);
         CHECK(url->port >= 0 && url->port <= 65535);
     }
     CHECK_LE(config->heartbeat_interval_ms * 5, config->election_timeout_ms);
     CHECK_LT(0, config->backend_batch_limit);
-    CHECK(!*config->client_tls.cert_file && !config->client_tls.auto_tls);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)

@@ -318,7 +318,7 @@ class H2:
     @staticmethod
     def head(path, method="POST", kind="application/grpc", more=()):
         headers = [(":method", method), (":scheme", "http"), (":path", path),
-                   (":authority", "x")]
+                   (":authority", "localhost")]
         if kind is not None:
             headers.append(("content-type", kind))
         return pack_head(headers + [("te", "trailers")] + list(more))

@@ -303,7 +303,7 @@ def bad_streams(folder):
         ("a zero", head(*usual, ("abc", "d\0e"))),
         ("connection", head(*usual, ("connection", "close"))),
         ("te", head(*usual, ("te", "gzip"))),
-        ("a late :authority", head(*usual, (":authority", "x"))),
+        ("a late :authority", head(*usual, (":authority", "localhost"))),
         ("an unknown :thing", head((":thing", "x"), *usual)),
         ("an answer's :status", head((":status", "200"), *usual)),
     ]
@@ -718,7 +718,8 @@ def etcdctl_meets_errors(folder):
                 (["member", "remove", "123"], "member not found"),
                 (["move-leader", "123"], ""),
                 (["put", "", "x"], "key is not provided"),
-                (["user", "add", "u:p"], "")):
+                (["user", "get", "nobody"], "user name not found"),
+                (["auth", "enable"], "root user does not exist")):
             status, out, err = tool(*ctl, *words)
             check(status != 0 and said in err,
                   f"{words}: {status} {out} {err}")
