@@ -35,7 +35,8 @@ bench: ## compare with etcd on this machine, and print the table
 	@bench/run
 	@bench/cluster
 	@bench/v3
-	@exec bench/recipes
+	@bench/recipes
+	@exec bench/security
 
 fuzz: ## run each fuzz target for FUZZ_SECONDS=20 (T=target: one)
 	@tools/setup check

@@ -54,7 +54,7 @@ HOLES = (
     ("CVE-2026-44283 GHSA-x35m-3gp4-4fh5", UNIT + "auth " + UNIT + "rpc"),
     ("CVE-2026-73499 GHSA-xg4h-6gfc-h4m8", UNIT + "auth " + UNIT + "rpc"),
     ("CVE-2026-73500 GHSA-6vch-q96h-7gc3", UNIT + "host tests/security"),
-    ("GHSA-3wh4-j44w-pg92", UNIT + "host tests/security"),
+    ("GHSA-3wh4-j44w-pg92", UNIT + "host tests/tls"),
     # What the audit of 2020 found beside them.
     ("TOB-ETCD-010", "tests/security/holes.py"),
     ("TOB-ETCD-013", UNIT + "wal"),
