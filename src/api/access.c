@@ -113,9 +113,9 @@ void access__refuse(struct api *api, struct http_exchange *exchange,
 
 static bool is_root(struct api *api, struct slice user)
 {
-    lock_read(node_lock(api->node));
+    lock_read(node_auth_lock(api->node));
     enum v3_error error = auth_may_admin(node_auth(api->node), user);
-    unlock_read(node_lock(api->node));
+    unlock_read(node_auth_lock(api->node));
     return error == V3_OK;
 }
 
@@ -171,13 +171,13 @@ static bool find_user(struct api *api, struct arena *arena, struct slice name,
 {
     struct auth_user user;
     *hash = SLICE("");
-    lock_read(node_lock(api->node));
+    lock_read(node_auth_lock(api->node));
     bool found = auth_user(node_auth(api->node), name, &user);
     if (found && !user.no_password && user.hash.size > 0) {
         *hash = slice_of(arena_dup(arena, user.hash.at, user.hash.size),
                          user.hash.size);
     }
-    unlock_read(node_lock(api->node));
+    unlock_read(node_auth_lock(api->node));
     return found;
 }
 
@@ -358,9 +358,9 @@ bool access__key(struct api *api, struct http_exchange *exchange,
 {
     bool may = true;
     if (api->caller.auth_revision != 0) {
-        lock_read(node_lock(api->node));
+        lock_read(node_auth_lock(api->node));
         may = access__may(api, api->caller.user, access, key, recursive);
-        unlock_read(node_lock(api->node));
+        unlock_read(node_auth_lock(api->node));
     }
     if (may) {
         access__note(api, exchange, &api->caller, key, NULL);

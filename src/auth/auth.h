@@ -24,7 +24,8 @@
  * It is read as any key is, but not by v2, whose guest may see all the rest.
  *
  * Threads: auth_load, auth_apply: the writer, exclusive lock. auth_is_on,
- *          auth_revision: any. The rest: shared lock.
+ *          auth_revision: any. The rest: shared lock, that of the node or that
+ *          of its users (node_auth_lock).
  */
 #ifndef ETCHED_AUTH_AUTH_H
 #define ETCHED_AUTH_AUTH_H

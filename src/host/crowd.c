@@ -5,7 +5,7 @@
 
 #include "base/bytes.h"
 
-enum { SHARE = 50, TEXT_BYTES_MAX = 128 };
+enum { SHARE = 50, TEXT_BYTES_MAX = 128, MS_NS = 1000 * 1000 };
 
 bool crowd_parse(const char *text, uint64_t *waited_ns)
 {
@@ -48,24 +48,47 @@ void crowd_deinit(struct crowd *crowd)
     crowd->fd = -1;
 }
 
+/* Soon after the last one: within three looks of its end, or within as long as
+ * it was believed to stay. */
+static bool is_the_same_crowd(const struct crowd *crowd, uint64_t now_ns)
+{
+    uint64_t soon_ns = (uint64_t)3 * CROWD_LOOK_MS * MS_NS;
+    if (soon_ns < crowd->stays_ns) {
+        soon_ns = crowd->stays_ns;
+    }
+    return crowd->stays_ns > 0 && now_ns < crowd->until_ns + soon_ns;
+}
+
+void crowd_looked(struct crowd *crowd, uint64_t now_ns, uint64_t waited_ns)
+{
+    const uint64_t longest_ns = (uint64_t)CROWD_STAYS_MAX_MS * MS_NS;
+    /* The first look, and one after a long sleep, tell of long ago: a bound
+     * keeps what is old from hiding what is new. */
+    if (waited_ns - crowd->waited_ns >
+        (uint64_t)CROWD_LOOK_MS * MS_NS / SHARE) {
+        crowd->stays_ns = is_the_same_crowd(crowd, now_ns)
+                              ? 2 * crowd->stays_ns
+                              : (uint64_t)CROWD_STAYS_MIN_MS * MS_NS;
+        if (crowd->stays_ns > longest_ns) {
+            crowd->stays_ns = longest_ns;
+        }
+        crowd->until_ns = now_ns + crowd->stays_ns;
+    }
+    crowd->looked_ns = now_ns;
+    crowd->waited_ns = waited_ns;
+}
+
 bool crowd_is_here(struct crowd *crowd, uint64_t now_ns)
 {
     uint64_t waited_ns;
     uint64_t since_ns = now_ns - crowd->looked_ns;
-    if (crowd->fd < 0 || since_ns < (uint64_t)CROWD_LOOK_MS * 1000000) {
+    if (crowd->fd < 0 || since_ns < (uint64_t)CROWD_LOOK_MS * MS_NS) {
         return now_ns < crowd->until_ns;
     }
     if (!read_waited(crowd, &waited_ns)) {
         crowd_deinit(crowd);
         return false;
     }
-    /* The first look, and one after a long sleep, tell of long ago: a bound
-     * keeps what is old from hiding what is new. */
-    if (waited_ns - crowd->waited_ns >
-        (uint64_t)CROWD_LOOK_MS * 1000000 / SHARE) {
-        crowd->until_ns = now_ns + (uint64_t)CROWD_STAYS_MS * 1000000;
-    }
-    crowd->looked_ns = now_ns;
-    crowd->waited_ns = waited_ns;
+    crowd_looked(crowd, now_ns, waited_ns);
     return now_ns < crowd->until_ns;
 }

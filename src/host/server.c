@@ -323,6 +323,7 @@ static void close_files(struct server *server)
     server__close_auth(server);
     server__close_process(server);
     lock_posix_free(server->lock);
+    lock_posix_free(server->auth_lock);
     mem_free(server->client_urls);
     mem_free(server->peer_urls);
     mem_free(server->proxy_of);
@@ -376,6 +377,7 @@ enum err server_run(const struct config *config, const struct server_args *args,
     server->reload = args->reload;
     server->reload_context = args->context;
     server->lock = lock_posix_new();
+    server->auth_lock = lock_posix_new();
     pthread_mutex_init(&server->turn, NULL);
     server->core = worker_new("core", server__core_turn, server);
     server->backend = worker_new("backend", server__backend_turn, server);

@@ -64,6 +64,7 @@ struct server {
     struct disk *disk;
     struct kv *kv;
     struct lock *lock;
+    struct lock *auth_lock;
     struct node *node;
     struct peers *peers;
     struct worker *core;

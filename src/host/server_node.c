@@ -69,6 +69,7 @@ static enum err open_found(struct server *server, const struct bootstrap *found)
                   .disk = server->disk,
                   .kv = server->kv,
                   .lock = server->lock,
+                  .auth_lock = server->auth_lock,
                   .net = peers_net(server->peers)},
         .name = config->name,
         .client_urls = server->client_urls,

@@ -145,7 +145,8 @@ struct node_ports {
     struct disk *disk; /* the log's directory */
     struct kv *kv;     /* the whole file: snap/ divides it */
     struct lock *lock;
-    struct net *net; /* NULL: a cluster of one that stays so */
+    struct lock *auth_lock; /* of users and roles; NULL: `lock` is */
+    struct net *net;        /* NULL: a cluster of one that stays so */
 };
 
 enum node_compaction {
@@ -304,9 +305,12 @@ enum err node_flush(struct node *node, bool *more) MUST_USE;
 struct mvcc *node_mvcc(struct node *node);
 struct lease_table *node_leases(struct node *node);
 struct lock *node_lock(struct node *node);
-/* Users and roles, as of what is applied; auth/auth.h says who may look when.
- */
+/* Users and roles, as of what is applied. They change under the locks of both,
+ * so they may be looked at under either: who needs nothing else of the node
+ * takes this one, and doesn't wait for what is applied. Never node_lock while
+ * this one is held. */
 struct auth *node_auth(struct node *node);
+struct lock *node_auth_lock(struct node *node);
 /* For those who look on (the simulator). Threads: the writer. */
 const struct raft *node_raft(const struct node *node);
 

@@ -24,9 +24,32 @@ struct auth *node_auth(struct node *node)
     return node->auth;
 }
 
+struct lock *node_auth_lock(struct node *node)
+{
+    const struct node_ports *ports = &node->config.ports;
+    return ports->auth_lock == NULL ? ports->lock : ports->auth_lock;
+}
+
+/* Around a change; `lock` is held, or there is but one thread. */
+static void lock_users(struct node *node)
+{
+    if (node->config.ports.auth_lock != NULL) {
+        lock_write(node->config.ports.auth_lock);
+    }
+}
+
+static void unlock_users(struct node *node)
+{
+    if (node->config.ports.auth_lock != NULL) {
+        unlock_write(node->config.ports.auth_lock);
+    }
+}
+
 enum err node__load_users(struct node *node)
 {
+    lock_users(node);
     enum err err = auth_load(node->auth, node->mvcc);
+    unlock_users(node);
     CHECK(err != ERR_OK || auth_revision(node->auth) > 0);
     if (node->config.tokens != NULL) {
         /* Who was deleted between here and there isn't known. */
@@ -177,7 +200,9 @@ static enum v3_error change_users(struct node *node,
     uint64_t before = auth_revision(node->auth);
     enum v3_error error = V3_OK;
     size_t refused = 0;
+    lock_users(node);
     auth_apply(node->auth, node->mvcc, changes, &error, &refused);
+    unlock_users(node);
     CHECK_LE(before, auth_revision(node->auth));
     if (error != V3_OK) {
         CHECK_LT(refused, changes->count);

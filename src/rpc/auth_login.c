@@ -263,9 +263,9 @@ static void look_up(struct login *login)
 {
     struct node *node = login->errand.rpc->node;
     login->tries++;
-    lock_read(node_lock(node));
+    lock_read(node_auth_lock(node));
     enum v3_error error = find_user(login, node_auth(node));
-    unlock_read(node_lock(node));
+    unlock_read(node_auth_lock(node));
     if (error == V3_AUTH_NOT_ENABLED) {
         call__fail(let_go(login), error);
     } else if (error != V3_OK) {

@@ -174,7 +174,7 @@ enum v3_error who__look(struct call *call)
 
 static enum v3_error check_rule(const struct call *call)
 {
-    struct lock *lock = node_lock(call->rpc->node);
+    struct lock *lock = node_auth_lock(call->rpc->node);
     enum v3_error error = V3_OK;
     enum method_rule rule = call->method->rule;
     if (call->user.size == 0) {
@@ -249,7 +249,7 @@ enum v3_error who__again(struct call *call)
 enum v3_error who__may(const struct call *call, enum auth_access access,
                        struct slice key, struct slice range_end)
 {
-    struct lock *lock = node_lock(call->rpc->node);
+    struct lock *lock = node_auth_lock(call->rpc->node);
     CHECK(!call->rpc->reading);
     lock_read(lock);
     enum v3_error error =

@@ -54,6 +54,33 @@ static void write_unlock(struct lock *lock)
     of_lock(lock)->writing = false;
 }
 
+/* ---- the users' lock ----------------------------------------------------- */
+
+static struct node_harness *of_auth_lock(struct lock *lock)
+{
+    return CONTAINER_OF(lock, struct node_harness, auth_lock);
+}
+
+static void check_unchanging(struct lock *lock)
+{
+    CHECK(!of_auth_lock(lock)->changing);
+}
+
+static void begin_change(struct lock *lock)
+{
+    struct node_harness *harness = of_auth_lock(lock);
+    /* Alone before it is open, else those who read the rest wait as well. */
+    CHECK(!harness->changing && (harness->writing || harness->node == NULL));
+    harness->changing = true;
+    harness->changes++;
+}
+
+static void end_change(struct lock *lock)
+{
+    CHECK(of_auth_lock(lock)->changing);
+    of_auth_lock(lock)->changing = false;
+}
+
 /* ---- callbacks ----------------------------------------------------------- */
 
 /* Revisions come one after the other, each once, whole. */
@@ -118,6 +145,10 @@ void node_harness_init(struct node_harness *harness, uint64_t seed)
                  .read_unlock = read_unlock,
                  .write_lock = write_lock,
                  .write_unlock = write_unlock},
+        .auth_lock = {.read_lock = check_unchanging,
+                      .read_unlock = check_unchanging,
+                      .write_lock = begin_change,
+                      .write_unlock = end_change},
         .disk = disk_memory_new(seed),
         .kv = kv_memory_new(),
     };
@@ -161,6 +192,7 @@ enum err node_harness_open(struct node_harness *harness)
         .disk = disk_memory_door(harness->disk),
         .kv = harness->kv,
         .lock = &harness->lock,
+        .auth_lock = &harness->auth_lock,
     };
     enum err err = node_open(&harness->config, &harness->node);
     CHECK((err == ERR_OK) == (harness->node != NULL));

@@ -30,6 +30,9 @@ struct node_harness {
     struct lock lock;
     int readers;
     bool writing;
+    struct lock auth_lock; /* of users; taken to write only below `lock` */
+    bool changing;         /* it is */
+    size_t changes;        /* how often it was, ever */
     struct disk_memory *disk;
     struct kv *kv;
     struct node_config config; /* to be changed before an opening */

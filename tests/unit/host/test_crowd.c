@@ -103,6 +103,51 @@ static void test_a_crowd_goes_away(void **state)
     crowd_deinit(&crowd);
 }
 
+enum { LOOK_NS = CROWD_LOOK_MS * 1000000, WAITED_NS = LOOK_NS / 50 + 1 };
+
+/* One look after another; how many of them say that there is a crowd. */
+static int looks(struct crowd *crowd, uint64_t *now, uint64_t *waited,
+                 int count, uint64_t each_waits_ns)
+{
+    int crowded = 0;
+    for (int i = 0; i < count; i++) {
+        *now += LOOK_NS;
+        *waited += each_waits_ns;
+        crowd_looked(crowd, *now, *waited);
+        crowded += *now < crowd->until_ns;
+    }
+    return crowded;
+}
+
+static void test_what_passes_by_costs_little(void **state)
+{
+    struct crowd crowd = {.fd = -1};
+    uint64_t now = 1000 * (uint64_t)LOOK_NS;
+    uint64_t waited = 0;
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(looks(&crowd, &now, &waited, 9, LOOK_NS / 50), 0);
+        assert_int_equal(looks(&crowd, &now, &waited, 1, WAITED_NS), 1);
+    }
+}
+
+static void test_a_busy_machine_is_seldom_tried(void **state)
+{
+    struct crowd crowd = {.fd = -1};
+    uint64_t now = 1000 * (uint64_t)LOOK_NS;
+    uint64_t waited = 0;
+    (void)state;
+    assert_int_equal(looks(&crowd, &now, &waited, 6, WAITED_NS), 6);
+    assert_int_equal(crowd.until_ns - now,
+                     CROWD_STAYS_MAX_MS * (uint64_t)1000000);
+    /* When it is over it is over, ... */
+    int after = looks(&crowd, &now, &waited, 100, 0);
+    assert_int_equal(after, CROWD_STAYS_MAX_MS / CROWD_LOOK_MS - 1);
+    /* ... and long after it the next is a new one. */
+    assert_int_equal(looks(&crowd, &now, &waited, 1, WAITED_NS), 1);
+    assert_int_equal(looks(&crowd, &now, &waited, 9, 0), 0);
+}
+
 static void test_a_system_that_does_not_tell(void **state)
 {
     struct crowd crowd = {.fd = -1};
@@ -118,6 +163,8 @@ int main(void)
         cmocka_unit_test(test_other_text_is_refused),
         cmocka_unit_test(test_a_shared_processor_is_crowded),
         cmocka_unit_test(test_a_crowd_goes_away),
+        cmocka_unit_test(test_what_passes_by_costs_little),
+        cmocka_unit_test(test_a_busy_machine_is_seldom_tried),
         cmocka_unit_test(test_a_system_that_does_not_tell),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -360,6 +360,25 @@ static void several_changes_are_done_together_or_not_at_all(void **state)
 
 /* ---- through restarts ---------------------------------------------------- */
 
+/* Who looks at users alone waits for those who change them, for no one else. */
+static void users_have_a_lock_of_their_own(void **state)
+{
+    (void)state;
+    enable();
+    assert_ptr_equal(node_auth_lock(world.node), &world.auth_lock);
+    size_t changes = world.changes;
+    assert_true(changes > 0);
+    assert_int_equal(as("ann", ask_put("a", "1", 0)), V3_OK);
+    assert_int_equal(world.changes, changes);
+    assert_int_equal(change_one("root",
+                                (struct auth_change){
+                                    .op = AUTH_ROLE_ADD,
+                                    .role = WORD("more"),
+                                }),
+                     V3_OK);
+    assert_int_equal(world.changes, changes + 1);
+}
+
 static void users_are_there_after_a_restart_and_after_a_crash(void **state)
 {
     (void)state;
@@ -609,6 +628,7 @@ int main(void)
         STORY(history_is_compacted_with_nobody_asking),
         STORY(a_write_of_another_revision_is_refused),
         STORY(several_changes_are_done_together_or_not_at_all),
+        STORY(users_have_a_lock_of_their_own),
         STORY(users_are_there_after_a_restart_and_after_a_crash),
         STORY(a_token_is_its_users_until_he_loses_it),
         STORY(a_token_is_the_servers_to_give),

@@ -504,8 +504,11 @@ static void init(struct member *member, size_t number)
                                         .name = slice_str(names[number]),
                                         .peer_urls = slice_str(urls[number])};
     member->config = (struct node_config){
-        .ports = {&member->clock, disk_memory_door(member->disk), member->kv,
-                  &member->lock, &member->net},
+        .ports = {.clock = &member->clock,
+                  .disk = disk_memory_door(member->disk),
+                  .kv = member->kv,
+                  .lock = &member->lock,
+                  .net = &member->net},
         .cluster_id = 1,
         .member_id = number + 1,
         .name = names[number],
