@@ -91,7 +91,7 @@ int auth_begin(void **state)
         return -1;
     }
     struct world *world = *state;
-    glass = (struct glass_crypto){.door = {&glass_ops}};
+    glass = (struct glass_crypto){.door = {.ops = &glass_ops}};
     world->shared.crypto = &glass.door;
     world->shared.bcrypt_cost = 4;
     world->shared.audit = &audit;

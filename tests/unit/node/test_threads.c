@@ -399,7 +399,10 @@ static void all_threads_see_what_was_promised(void **state)
     clock_door = (struct clock){wall_ns, monotonic_ns};
     lock_door = (struct lock){read_lock, unlock, write_lock, unlock};
     struct node_config config = {
-        .ports = {&clock_door, disk_memory_door(disk), kv, &lock_door, NULL},
+        .ports = {.clock = &clock_door,
+                  .disk = disk_memory_door(disk),
+                  .kv = kv,
+                  .lock = &lock_door},
         .cluster_id = 1,
         .member_id = 2,
         .name = "threads",
