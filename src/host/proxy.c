@@ -242,6 +242,20 @@ void proxy__admit(struct proxy *proxy, int fd, struct tls *tls)
     }
 }
 
+static void on_connection(uv_poll_t *poll, int status, int events);
+
+static void accept_again(struct proxy *proxy)
+{
+    for (size_t i = 0; i < proxy->listener_count; i++) {
+        uv_poll_start(&proxy->listeners[i].poll, UV_READABLE, on_connection);
+    }
+}
+
+static void on_accept_again(uv_timer_t *timer)
+{
+    accept_again(CONTAINER_OF(timer, struct proxy, accept_again));
+}
+
 static void on_connection(uv_poll_t *poll, int status, int events)
 {
     struct proxy_listener *listener = (struct proxy_listener *)(void *)poll;
@@ -250,6 +264,12 @@ static void on_connection(uv_poll_t *poll, int status, int events)
     (void)events;
     for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
         bool full = false;
+        if (listener->is_tls && !tls_gate_has_room(proxy->gate)) {
+            uv_poll_stop(poll);
+            uv_timer_start(&proxy->accept_again, on_accept_again,
+                           TLS_GATE_PAUSE_MS, 0);
+            return;
+        }
         int fd = listener_accept(listener->fd, &full);
         if (fd < 0) {
             if (full) {
@@ -279,9 +299,7 @@ static void on_sweep(uv_timer_t *timer)
             flush(connection);
         }
     }
-    for (size_t i = 0; i < proxy->listener_count; i++) {
-        uv_poll_start(&proxy->listeners[i].poll, UV_READABLE, on_connection);
-    }
+    accept_again(proxy);
     proxy__sweep_forwards(proxy);
     proxy__refresh_if_due(proxy);
     proxy__look_at_tls(proxy);
@@ -308,6 +326,7 @@ static void shut_down(struct proxy *proxy)
     proxy__free_endpoints(proxy);
     proxy__close_transfers(proxy);
     close_handle((uv_handle_t *)&proxy->sweep);
+    close_handle((uv_handle_t *)&proxy->accept_again);
     close_handle((uv_handle_t *)&proxy->prepare);
     close_handle((uv_handle_t *)&proxy->stop);
     for (size_t i = 0; proxy->has_signals && i < PROXY_SIGNALS; i++) {
@@ -423,6 +442,7 @@ enum err proxy__open(const struct config *config, const char *peer_urls,
     list_init(&proxy->forwards);
     CHECK_EQ(uv_loop_init(&proxy->loop), 0);
     CHECK_EQ(uv_timer_init(&proxy->loop, &proxy->sweep), 0);
+    CHECK_EQ(uv_timer_init(&proxy->loop, &proxy->accept_again), 0);
     CHECK_EQ(uv_prepare_init(&proxy->loop, &proxy->prepare), 0);
     CHECK_EQ(uv_async_init(&proxy->loop, &proxy->stop, on_stop), 0);
     CHECK_EQ(uv_prepare_start(&proxy->prepare, on_prepare), 0);

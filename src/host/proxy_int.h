@@ -58,6 +58,7 @@ struct proxy {
     char id[PROXY_ID_BYTES];
     uv_loop_t loop;
     uv_timer_t sweep;
+    uv_timer_t accept_again;
     uv_prepare_t prepare;
     uv_async_t stop;
     uv_signal_t signals[PROXY_SIGNALS];

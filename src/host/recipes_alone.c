@@ -151,6 +151,12 @@ static void on_handshake(void *context, int fd, struct tls *tls, int tag)
     adopt(context, fd, tls);
 }
 
+static void pause_port(struct port *port, uint64_t ms)
+{
+    uv_poll_stop(&port->poll);
+    uv_timer_start(&port->alone->accept_again, on_accept_again, ms, 0);
+}
+
 static void on_connection(uv_poll_t *poll, int status, int events)
 {
     struct port *port = (struct port *)(void *)poll;
@@ -158,11 +164,13 @@ static void on_connection(uv_poll_t *poll, int status, int events)
     (void)events;
     for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
         bool full = false;
+        if (port->is_tls && !tls_gate_has_room(port->alone->gate)) {
+            pause_port(port, TLS_GATE_PAUSE_MS);
+            return;
+        }
         int fd = listener_accept(port->fd, &full);
         if (full) {
-            uv_poll_stop(poll);
-            uv_timer_start(&port->alone->accept_again, on_accept_again,
-                           RETRY_MS, 0);
+            pause_port(port, RETRY_MS);
         }
         if (fd < 0) {
             return;

@@ -17,6 +17,9 @@ static bool next_word(struct slice *rest, struct slice *word)
     while (rest->size > 0 && (rest->at[0] == ' ' || rest->at[0] == '\t')) {
         *rest = slice_of(rest->at + 1, rest->size - 1);
     }
+    if (rest->size == 0) {
+        return false;
+    }
     size_t size = 0;
     while (size < rest->size && rest->at[size] != ' ' &&
            rest->at[size] != '\t') {
@@ -24,7 +27,7 @@ static bool next_word(struct slice *rest, struct slice *word)
     }
     *word = slice_of(rest->at, size);
     *rest = slice_of(rest->at + size, rest->size - size);
-    return size > 0;
+    return true;
 }
 
 static bool number(struct slice text, int64_t least, int64_t most, int64_t *out)

@@ -128,6 +128,14 @@ static void pause_accepting(struct server *server)
     uv_timer_start(&server->accept_again, on_accept_again, ACCEPT_RETRY_MS, 0);
 }
 
+/* The gate is behind: its port waits for it, and no other. */
+static void pause_port(struct server_port *port)
+{
+    uv_poll_stop(&port->poll);
+    uv_timer_start(&port->server->accept_again, on_accept_again,
+                   TLS_GATE_PAUSE_MS, 0);
+}
+
 static void on_connection(uv_poll_t *poll, int status, int events)
 {
     struct server_port *port = CONTAINER_OF(poll, struct server_port, poll);
@@ -136,6 +144,10 @@ static void on_connection(uv_poll_t *poll, int status, int events)
     (void)events;
     for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
         bool full = false;
+        if (port->is_tls && !tls_gate_has_room(server->gate)) {
+            pause_port(port);
+            return;
+        }
         int fd = listener_accept(port->fd, &full);
         if (full) {
             pause_accepting(server);

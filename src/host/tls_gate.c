@@ -309,6 +309,15 @@ static void *run(void *context)
 
 /* ---- from outside -------------------------------------------------------- */
 
+bool tls_gate_has_room(struct tls_gate *gate)
+{
+    pthread_mutex_lock(&gate->mutex);
+    bool has_room =
+        gate->posted_count < TLS_GATE_WAITING(gate->config.handshakes_max);
+    pthread_mutex_unlock(&gate->mutex);
+    return has_room;
+}
+
 void tls_gate_take(struct tls_gate *gate, int fd, struct tls_context *context,
                    int tag)
 {
@@ -322,19 +331,7 @@ void tls_gate_take(struct tls_gate *gate, int fd, struct tls_context *context,
     list_push_back(&gate->posted, &guest->phase);
     gate->posted_count++;
     bool is_first = gate->posted_count == 1;
-    struct guest *displaced = NULL;
-    if (gate->posted_count > TLS_GATE_WAITING(gate->config.handshakes_max)) {
-        /* They come faster than the gate can let them in. */
-        displaced =
-            CONTAINER_OF(list_first(&gate->posted), struct guest, phase);
-        list_remove(&displaced->phase);
-        gate->posted_count--;
-    }
     pthread_mutex_unlock(&gate->mutex);
-    if (displaced != NULL) {
-        count(&gate->displaced);
-        free_guest(displaced);
-    }
     if (is_first) {
         wake(gate);
     }

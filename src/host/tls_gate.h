@@ -6,7 +6,7 @@
  * those whose first record is there; until then one costs no more than its
  * socket, and the others can't displace who has begun.
  *
- * Threads: start, stop: the main one. tls_gate_take: any.
+ * Threads: start, stop: the main one. Looking for room, and taking: any.
  */
 #ifndef ETCHED_HOST_TLS_GATE_H
 #define ETCHED_HOST_TLS_GATE_H
@@ -20,6 +20,8 @@ enum {
 
 /* So many more may have been taken and not be looked at yet. */
 #define TLS_GATE_WAITING(handshakes_max) ((handshakes_max) / 4 + 1)
+/* Whoever finds no room looks again after so long. */
+enum { TLS_GATE_PAUSE_MS = 2 };
 
 struct tls_gate;
 
@@ -42,6 +44,9 @@ struct tls_gate_stat {
 
 enum err tls_gate_start(const struct tls_gate_config *config,
                         struct tls_gate **out) MUST_USE;
+/* False: they come faster than the gate lets them in. Whoever is to be
+ * accepted waits better in the kernel's queue, where none is turned away. */
+bool tls_gate_has_room(struct tls_gate *gate);
 /* The socket passes; a reference to the context is taken. */
 void tls_gate_take(struct tls_gate *gate, int fd, struct tls_context *context,
                    int tag);

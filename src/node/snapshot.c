@@ -375,19 +375,13 @@ static uint64_t entry_bytes(const struct node *node, raft_index index)
     return entry == NULL || entry->data == NULL ? 0 : entry->data->size;
 }
 
-/* The least index that somebody may still want. */
-static raft_index wanted_from(const struct node *node, raft_index flushed)
+/* What snapshots under way, and those who just had one, go on from: without
+ * it they would need another. */
+static raft_index held_from(const struct node *node, raft_index from)
 {
-    raft_index from = flushed + 1;
-    if (!node->has_others) {
-        return from;
-    }
     if (node->is_leader) {
-        raft_index needed = raft_needed_from(node->raft);
-        from = needed < from ? needed : from;
-    } else {
-        from = flushed > NODE_KEPT_BY_FOLLOWER ? flushed - NODE_KEPT_BY_FOLLOWER
-                                               : 1;
+        raft_index behind = raft_behind_from(node->raft);
+        from = behind < from ? behind : from;
     }
     for (size_t i = 0; i < NODE_HOLDS; i++) {
         raft_index held =
@@ -397,19 +391,32 @@ static raft_index wanted_from(const struct node *node, raft_index flushed)
     return from;
 }
 
+/* The least index that somebody may still want. */
+static raft_index wanted_from(const struct node *node, raft_index flushed)
+{
+    if (node->is_leader) {
+        raft_index needed = raft_needed_from(node->raft);
+        return needed <= flushed ? needed : flushed + 1;
+    }
+    return flushed > NODE_KEPT_BY_FOLLOWER ? flushed - NODE_KEPT_BY_FOLLOWER
+                                           : 1;
+}
+
+static raft_index within(raft_index from, raft_index flushed, uint64_t most)
+{
+    return flushed > most && from <= flushed - most ? flushed - most + 1 : from;
+}
+
 /* Up to where the log may be forgotten: within the bounds on what is kept for
  * others. The bytes of what is kept are counted as it is flushed. */
 static raft_index forget_to(struct node *node, raft_index first,
                             raft_index flushed)
 {
-    uint64_t most = node->config.catch_up_entries;
-    raft_index from = wanted_from(node, flushed);
+    raft_index from = within(wanted_from(node, flushed), flushed,
+                             node->config.catch_up_entries);
+    from = within(held_from(node, from), flushed, NODE_KEPT_MAX);
     raft_index to = from - 1;
-    most = most < NODE_KEPT_MAX ? most : NODE_KEPT_MAX;
     CHECK_LE(to, flushed);
-    if (flushed - to > most) {
-        to = flushed - most;
-    }
     if (node->kept_to < first - 1) {
         node->kept_to = first - 1;
         node->kept_bytes = 0;

@@ -73,6 +73,7 @@ static void reset(const struct raft *raft, struct raft_peer *peer)
     peer->match = 0;
     raft__peer_set_state(peer, RAFT_PEER_PROBE);
     peer->next = raft->log.last + 1;
+    peer->behind = false;
     peer->commit_sent = 0;
     peer->match_before = 0;
     peer->heard_ms = raft->now_ms;

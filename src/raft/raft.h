@@ -367,5 +367,8 @@ bool raft_peer_status(const struct raft *raft, member_id id,
  * is below may be forgotten without costing anybody a snapshot. Of a member
  * that isn't leader: its last. */
 raft_index raft_needed_from(const struct raft *raft);
+/* The same for those alone who were sent a snapshot and aren't at the commit
+ * yet: what they need must stay, or they need one snapshot after the other. */
+raft_index raft_behind_from(const struct raft *raft);
 
 #endif

@@ -79,6 +79,7 @@ struct raft_peer {
     raft_index next;  /* match < next <= last + 1 */
     bool paused;      /* PROBE: one append is on its way, or is no use now */
     bool nudged;      /* REPLICATE: an empty append finds out what was lost */
+    bool behind;      /* it needed a snapshot, and isn't at the commit yet */
     raft_index commit_sent;  /* the newest commit that it was told of */
     raft_index match_before; /* match, when it last answered a heartbeat */
     int64_t heard_ms;

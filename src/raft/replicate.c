@@ -163,6 +163,9 @@ static void on_agreed(struct raft *raft, struct raft_peer *peer,
         (peer->state == RAFT_PEER_SNAPSHOT && index >= raft->log.base_index)) {
         raft__peer_set_state(peer, RAFT_PEER_REPLICATE);
     }
+    if (peer->match >= raft->hard.commit) {
+        peer->behind = false;
+    }
     raft__peer_free_sent(raft, peer);
     CHECK_LT(peer->match, peer->next);
 }
@@ -224,6 +227,7 @@ void raft__ask_snapshots(struct raft *raft)
             continue;
         }
         raft__peer_set_state(peer, RAFT_PEER_SNAPSHOT);
+        peer->behind = true;
         update->snapshot_to[update->snapshot_to_count++] = peer->id;
     }
 }

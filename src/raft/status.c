@@ -58,6 +58,18 @@ bool raft_peer_status(const struct raft *raft, member_id id,
     return true;
 }
 
+/* Where a follower by the log goes on; the log's end for any other. */
+static raft_index goes_on_from(const struct raft *raft,
+                               const struct raft_peer *peer)
+{
+    raft_index base = raft->log.base_index;
+    if (peer->state == RAFT_PEER_SNAPSHOT || peer->leaving ||
+        peer->next <= base) {
+        return raft->log.last;
+    }
+    return peer->match > base ? peer->match + 1 : base + 1;
+}
+
 raft_index raft_needed_from(const struct raft *raft)
 {
     raft_index needed = raft->log.last;
@@ -65,12 +77,21 @@ raft_index raft_needed_from(const struct raft *raft)
         return needed;
     }
     for (size_t i = 0; i < raft->peer_count; i++) {
+        raft_index from = goes_on_from(raft, &raft->peers[i]);
+        needed = from < needed ? from : needed;
+    }
+    CHECK(needed >= raft->log.base_index);
+    return needed;
+}
+
+raft_index raft_behind_from(const struct raft *raft)
+{
+    raft_index needed = raft->log.last;
+    for (size_t i = 0; i < raft->peer_count && raft->role == RAFT_LEADER; i++) {
         const struct raft_peer *peer = &raft->peers[i];
-        raft_index from = peer->match > raft->log.base_index
-                              ? peer->match + 1
-                              : raft->log.base_index + 1;
-        if (peer->state != RAFT_PEER_SNAPSHOT && !peer->leaving &&
-            peer->next > raft->log.base_index && from < needed) {
+        bool lives = raft->now_ms - peer->heard_ms <= raft->config.election_ms;
+        raft_index from = goes_on_from(raft, peer);
+        if (peer->behind && lives && from < needed) {
             needed = from;
         }
     }

@@ -262,12 +262,12 @@ static bool split_target(struct http_request *request, struct slice target)
     return true;
 }
 
-/* The api knows who was called by "host", as in HTTP/1.1. */
+/* The api knows who was called by "host", as in HTTP/1.1; it may be empty. */
 static bool make_request(struct stream *stream)
 {
     struct http2 *http2 = stream->http2;
     struct http_request *request = &stream->exchange.request;
-    if (!stream->has_host && stream->authority.size)
+    if (!stream->has_host && stream->authority.at)
         push_header(stream, SLICE("host"), stream->authority);
     request->headers = stream->headers;
     request->header_count = stream->header_count;

@@ -325,6 +325,35 @@ static void a_crowd_keeps_nobody_out(void **state)
                      CROWD + CROWD / 50);
 }
 
+/* on_ready, on the gate's thread, while it is held up. */
+static void who_finds_no_room_waits_outside(void **state)
+{
+    int fds[CROWD];
+    struct tls *tls;
+    size_t taken = 0;
+    (void)state;
+    start(4, 60 * 1000);
+    pthread_mutex_lock(&lock);
+    int first = knock_and_begin(0, &tls);
+    assert_int_equal(tls_handshake(tls), ERR_OK);
+    WAIT_UNTIL(stat_now().done == 1); /* and there it stands */
+    while (taken < CROWD && tls_gate_has_room(gate)) {
+        fds[taken++] = knock(0);
+    }
+    assert_true(taken >= TLS_GATE_WAITING(4));
+    assert_true(taken < CROWD);
+    for (size_t i = 0; i < taken; i++) {
+        assert_false(is_closed(fds[i])); /* none of them is turned away */
+    }
+    pthread_mutex_unlock(&lock);
+    WAIT_UNTIL(tls_gate_has_room(gate));
+    for (size_t i = 0; i < taken; i++) {
+        close(fds[i]);
+    }
+    tls_free(tls);
+    close(first);
+}
+
 static void a_stop_closes_what_is_under_way(void **state)
 {
     (void)state;
@@ -353,6 +382,7 @@ int main(void)
         STORY(who_has_begun_stays),
         STORY(those_who_begin_and_stall_give_way_too),
         STORY(a_crowd_keeps_nobody_out),
+        STORY(who_finds_no_room_waits_outside),
         STORY(a_stop_closes_what_is_under_way),
     };
     return cmocka_run_group_tests(tests, certificates_make,

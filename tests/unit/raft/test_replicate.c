@@ -656,6 +656,44 @@ static void who_gets_a_snapshot_needs_no_log(void **state)
     assert_int_equal(raft_needed_from(one.raft), 11);
 }
 
+/* Found by sim --seed 1994: with a log kept short, those that snapshots came
+ * to were behind it again each time, for ever. */
+static void who_had_a_snapshot_needs_the_log_behind_it(void **state)
+{
+    (void)state;
+    lose_3(10);
+    assert_int_equal(raft_behind_from(one.raft), 11);
+    one_heartbeat_answer(&one, 3, 0);
+    assert_int_equal(raft_behind_from(one.raft), 11); /* the caller holds it */
+    one_step(&one, (struct raft_event){
+                       .type = RAFT_SNAPSHOT_SENT, .member = 3, .index = 8});
+    one_pull(&one);
+    assert_int_equal(raft_behind_from(one.raft), 9);
+    one_agree(&one, 2, 11); /* who never was behind has no part in it */
+    one_agree(&one, 3, 9);
+    assert_int_equal(raft_behind_from(one.raft), 10);
+    one_agree(&one, 3, 11);
+    assert_int_equal(raft_behind_from(one.raft), 11);
+    assert_int_equal(raft_needed_from(one.raft), 11);
+}
+
+/* Nor is the log kept for one that is gone. */
+static void who_is_silent_keeps_no_log(void **state)
+{
+    (void)state;
+    lose_3(10);
+    one_heartbeat_answer(&one, 3, 0);
+    one_step(&one, (struct raft_event){
+                       .type = RAFT_SNAPSHOT_SENT, .member = 3, .index = 8});
+    assert_int_equal(raft_behind_from(one.raft), 9);
+    for (int i = 0; i < 20; i++) {
+        one_tick(&one, 100);
+        one_pull(&one);
+        one_heartbeat_answer(&one, 2, 0);
+    }
+    assert_int_equal(raft_behind_from(one.raft), 11);
+}
+
 static void only_a_leader_knows_the_others(void **state)
 {
     (void)state;
@@ -707,6 +745,8 @@ int main(void)
         STORY(nobody_who_is_silent_gets_one),
         STORY(the_log_is_needed_from_the_slowest_on),
         STORY(who_gets_a_snapshot_needs_no_log),
+        STORY(who_had_a_snapshot_needs_the_log_behind_it),
+        STORY(who_is_silent_keeps_no_log),
         STORY(only_a_leader_knows_the_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -483,14 +483,11 @@ static void bad_lengths_are_reset(void **state)
     EXPECT_MALFORMED(GOOD, "content-length", "99999999999999999999");
 }
 
-/* As clients of etcd send it whose endpoint is a URL. */
-static void an_authority_may_be_a_url(void **state)
+static void expect_host(const char *authority, const char *seen)
 {
-    static const char *const pairs[] = {
-        ":method", "GET",   ":scheme",    "http",
-        ":path",   "/hold", ":authority", "http://127.0.0.1:2379"};
+    const char *const pairs[] = {":method", "GET",   ":scheme",    "http",
+                                 ":path",   "/hold", ":authority", authority};
     struct buf frames = {0}, head = {0};
-    (void)state;
     h2_connect_raw(&peer);
     h2_head(&head, pairs, 4);
     h2_frame(&frames, NGHTTP2_HEADERS,
@@ -498,10 +495,25 @@ static void an_authority_may_be_a_url(void **state)
              buf_slice(&head));
     h2_say(&peer, &frames);
     h2_run(&peer);
-    h2_expect_seen(&peer, "GET /hold ? [host=http://127.0.0.1:2379] <>\n");
+    h2_expect_seen(&peer, seen);
     http_respond(h2_held(&peer), 200, NULL, 0, SLICE(""));
     buf_deinit(&frames);
     buf_deinit(&head);
+}
+
+/* As clients of etcd send it whose endpoint is a URL. */
+static void an_authority_may_be_a_url(void **state)
+{
+    (void)state;
+    expect_host("http://127.0.0.1:2379",
+                "GET /hold ? [host=http://127.0.0.1:2379] <>\n");
+}
+
+/* As HTTP/1.1 has it with a Host that is empty: who checks it must see it. */
+static void an_empty_authority_is_an_empty_host(void **state)
+{
+    (void)state;
+    expect_host("", "GET /hold ? [host=] <>\n");
 }
 
 static void trailers_end_a_request(void **state)
@@ -609,6 +621,7 @@ int main(void)
         TEST(bad_lengths_are_reset),
         TEST(te_may_be_trailers),
         TEST(an_authority_may_be_a_url),
+        TEST(an_empty_authority_is_an_empty_host),
         TEST(trailers_end_a_request),
         TEST(a_body_of_another_length_is_reset),
         TEST(every_byte_may_come_alone),
