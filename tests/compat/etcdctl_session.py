@@ -104,7 +104,7 @@ class Session:
                       r'( [kM]?B)?"?', r"\1N", text)
         text = re.sub(r'("(?:ID|leaseid|lease|LeaseID|Lease|grantedID|'
                       r'member_id|id)" ?: ?)\d{15,}', r"\1ID", text)
-        text = re.sub(r"(?<![\w])[0-9a-f]{15,16}(?![\w])", "HEX16", text)
+        text = re.sub(r"(?<![\w])[0-9a-f]{12,16}(?![\w])", "HEX16", text)
         text = re.sub(r"endpoint://client-[-0-9a-f]+", "endpoint://CLIENT",
                       text)
         text = re.sub(r"0x[0-9a-f]{6,}\??|goroutine \d+", "0xN", text)

@@ -21,7 +21,9 @@
 #endif
 
 /* The promise is for the build that people run. */
-#if defined(IS_SANITIZED)
+#if defined(__SANITIZE_THREAD__)
+enum { SLOWER = 500 };
+#elif defined(IS_SANITIZED)
 enum { SLOWER = 30 };
 #elif !defined(__OPTIMIZE__)
 enum { SLOWER = 6 };
