@@ -201,6 +201,8 @@ struct config {
     const char *recipes_cert_file;
     const char *recipes_key_file;
     bool recipes_skip_verify;
+    const char *recipes_user; /* to log in as there; "": nobody */
+    const char *recipes_password_file;
     struct config_list recipes_exec_allow;
     bool recipes_allow_local;
     const char *recipes_secret_key_file;

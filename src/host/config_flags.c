@@ -430,6 +430,12 @@ const struct config_flag config__flags[] = {
     FLAG("recipes-insecure-skip-tls-verify", RECIPES, BOOL, EFFECTIVE, "false",
          NULL, "take any certificate of the store's (for tests)",
          FIELD(recipes_skip_verify), .cli_names = "insecure-skip-tls-verify"),
+    FLAG("recipes-user", RECIPES, STRING, EFFECTIVE, "", "<name>",
+         "whom to log in as where that store has users", FIELD(recipes_user)),
+    FLAG("recipes-password-file", RECIPES, STRING, EFFECTIVE, "", "<path>",
+         "the first line of it is that user's password; else what is in "
+         "ETCHED_RECIPES_PASSWORD",
+         FIELD(recipes_password_file)),
     FLAG("recipes-exec-allow", RECIPES, LIST, EFFECTIVE, "", "<path,...>",
          "programs that recipes may start, by their whole paths; may be given "
          "several times (default: none)",

@@ -15,6 +15,7 @@
 #include "base/version.h"
 #include "host/clock_posix.h"
 #include "host/recipes_int.h"
+#include "host/secret_file.h"
 #include "host/zones_posix.h"
 
 enum {
@@ -219,20 +220,28 @@ static bool is_stopped(struct recipes *recipes, int64_t now_ms)
            runner_is_stopped(recipes->runner);
 }
 
+static int64_t look_for_store(struct recipes *recipes, int64_t now_ms)
+{
+    if (now_ms < recipes->ask_store_ms) {
+        return recipes->ask_store_ms;
+    }
+    recipes__ask_store(recipes, now_ms);
+    return INT64_MAX;
+}
+
 /* What is to be done by now; returns when it is next. */
 static int64_t turn(struct recipes *recipes, int64_t now_ms)
 {
-    int64_t next_ms = INT64_MAX;
+    int64_t next_ms = recipes_login_run(&recipes->login, now_ms);
     if (recipes->runner == NULL && recipes->is_known) {
         make_runner(recipes);
     }
     take_asks(recipes);
+    recipes__renew_watch(recipes);
     if (recipes->runner != NULL) {
-        next_ms = work(recipes);
-    } else if (!recipes->is_asking && now_ms >= recipes->ask_store_ms) {
-        recipes__ask_store(recipes, now_ms);
-    } else if (!recipes->is_asking) {
-        next_ms = recipes->ask_store_ms;
+        next_ms = least(next_ms, work(recipes));
+    } else if (recipes->login.is_in && !recipes->is_asking) {
+        next_ms = least(next_ms, look_for_store(recipes, now_ms));
     }
     for (size_t i = 0; i < recipes->gate_count; i++) {
         recipes_gate__wake(recipes->gates[i]);
@@ -259,6 +268,7 @@ static void close_all(struct recipes *recipes)
     recipes_http_free(recipes->http);
     rpc_client_close(recipes->client);
     recipes__drop_calls(recipes);
+    recipes_login_deinit(&recipes->login);
     recipes->exec = NULL;
     recipes->http = NULL;
     recipes->client = NULL;
@@ -327,6 +337,55 @@ static enum err open_client(struct recipes *recipes,
     return err_wrap(err, "--recipes-endpoints");
 }
 
+/* The first line of the file; or from the environment, as a process's flags
+ * are seen by everybody. */
+static enum err read_password(const struct config *flags, struct buf *out)
+{
+    const char *password = secure_getenv("ETCHED_RECIPES_PASSWORD");
+    if (flags->recipes_password_file[0] == '\0') {
+        if (password == NULL || password[0] == '\0') {
+            return err_set(ERR_INVALID,
+                           "%s has no password: give it by "
+                           "--recipes-password-file, or by "
+                           "ETCHED_RECIPES_PASSWORD in the environment",
+                           flags->recipes_user);
+        }
+        buf_append_str(out, password);
+        return ERR_OK;
+    }
+    enum err err = secret_file_read(flags->recipes_password_file, out);
+    ptrdiff_t end = slice_find(buf_slice(out), '\n');
+    if (err == ERR_OK && end >= 0) {
+        out->size = (size_t)end;
+    }
+    while (out->size > 0 && out->at[out->size - 1] == '\r') {
+        out->size--;
+    }
+    if (err == ERR_OK && out->size == 0) {
+        err = err_set(ERR_INVALID, "%s: no password in the first line",
+                      flags->recipes_password_file);
+    }
+    return err;
+}
+
+static enum err prepare_login(struct recipes *recipes)
+{
+    struct buf password = {0};
+    const struct config *flags = recipes->flags;
+    recipes->login = RECIPES_LOGIN_NONE;
+    recipes->login.client = recipes->client;
+    if (recipes->is_own || flags->recipes_user[0] == '\0') {
+        return ERR_OK;
+    }
+    enum err err = read_password(flags, &password);
+    if (err == ERR_OK) {
+        recipes_login_init(&recipes->login, recipes->client,
+                           flags->recipes_user, buf_slice(&password));
+    }
+    secret_wipe(&password);
+    return err_wrap(err, "--recipes-user");
+}
+
 static void open_outside(struct recipes *recipes)
 {
     const struct config *flags = recipes->flags;
@@ -371,6 +430,9 @@ enum err recipes_new(const struct recipes_config *config, struct recipes **out)
     enum err err = read_keys(recipes);
     if (err == ERR_OK) {
         err = open_client(recipes, config);
+    }
+    if (err == ERR_OK) {
+        err = prepare_login(recipes);
     }
     if (err != ERR_OK) {
         recipes_free(recipes);

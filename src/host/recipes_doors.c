@@ -26,6 +26,7 @@ struct recipes_call {
     uint64_t id;
     bool is_many; /* messages come until the end */
     bool is_answered;
+    uint64_t login; /* with which one it was opened */
 };
 
 /* ---- what the runner is told -------------------------------------------- */
@@ -57,6 +58,9 @@ static void on_call_end(void *context, int code, struct slice text)
         if (code == GRPC_OK && !call->is_many) {
             code = GRPC_INTERNAL;
             text = SLICE("the store's answer has no message");
+        } else if (recipes_login_refused(&call->recipes->login, call->login,
+                                         code, text)) {
+            code = GRPC_UNAVAILABLE;
         }
         tell_answer(call, code, text, slice_of("", 0), false);
     }
@@ -69,6 +73,7 @@ static void on_watch_message(void *context, struct slice message)
     struct recipes *recipes = context;
     recipes->is_touched = true;
     rpc_client_wake(recipes->client);
+    recipes_login_watched(&recipes->login, recipes->watch_login, message);
     pthread_mutex_lock(&recipes->mutex);
     runner_watched(recipes->runner, message);
     pthread_mutex_unlock(&recipes->mutex);
@@ -77,6 +82,8 @@ static void on_watch_message(void *context, struct slice message)
 static void on_watch_end(void *context, int code, struct slice text)
 {
     struct recipes *recipes = context;
+    (void)recipes_login_refused(&recipes->login, recipes->watch_login, code,
+                                text);
     recipes->watch = NULL;
     recipes->is_touched = true;
     rpc_client_wake(recipes->client);
@@ -120,6 +127,7 @@ static void call_as(void *context, uint64_t id, enum runner_method method,
     own->recipes = recipes;
     own->id = id;
     own->is_many = is_many;
+    own->login = recipes->login.number;
     list_push_back(&recipes->calls, &own->link);
     struct rpc_stream *stream = rpc_stream_open(recipes->client, &config);
     rpc_stream_send(stream, request, true);
@@ -152,8 +160,18 @@ static void watch(void *context, struct slice request)
             .context = recipes,
         };
         recipes->watch = rpc_stream_open(recipes->client, &config);
+        recipes->watch_login = recipes->login.number;
     }
     rpc_stream_send(recipes->watch, request, false);
+}
+
+void recipes__renew_watch(struct recipes *recipes)
+{
+    if (recipes->watch != NULL &&
+        recipes->watch_login != recipes->login.number) {
+        rpc_stream_cancel(recipes->watch);
+        on_watch_end(recipes, GRPC_UNAVAILABLE, SLICE("a login anew"));
+    }
 }
 
 void recipes__drop_calls(struct recipes *recipes)

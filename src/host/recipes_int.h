@@ -19,6 +19,7 @@
 #include "host/recipes_exec.h"
 #include "host/recipes_gate.h"
 #include "host/recipes_http.h"
+#include "host/recipes_login.h"
 #include "host/rpc_client.h"
 #include "host/secret_box.h"
 #include "runner/runner.h"
@@ -76,7 +77,9 @@ struct recipes {
     struct recipes_exec *exec;
     struct list calls;
     struct rpc_stream *watch; /* NULL: none is open */
-    bool is_touched;          /* the runner was told something */
+    struct recipes_login login;
+    uint64_t watch_login; /* with which one that was opened */
+    bool is_touched;      /* the runner was told something */
     bool is_etched;
     bool is_known;        /* what the store is */
     int64_t ask_store_ms; /* when to ask (again) what it is */
@@ -102,6 +105,8 @@ void recipes__ask_store(struct recipes *recipes, int64_t now_ms);
 /* What recipes_http and recipes_exec call. */
 void recipes__on_acted(void *context, uint64_t id,
                        const struct act_answer *answer);
+/* A watch of an old login ends; the runner opens another. */
+void recipes__renew_watch(struct recipes *recipes);
 /* Forgets calls under way and the watch, untold. */
 void recipes__drop_calls(struct recipes *recipes);
 

@@ -22,7 +22,8 @@ static struct slice keep(struct arena *arena, struct slice text)
 void rpc_client_set_metadata(struct rpc_client *client,
                              const struct grpc_header *metadata, size_t count)
 {
-    struct arena *arena = &client->arena;
+    struct arena *arena = &client->metadata_arena;
+    arena_reset(arena);
     client->metadata =
         arena_alloc(arena, (count + 1) * sizeof *client->metadata);
     client->metadata_count = count;
@@ -72,6 +73,7 @@ enum err rpc_client_open(const struct rpc_client_options *options,
     struct rpc_client *client = mem_alloc_zero(sizeof *client);
     *out = NULL;
     arena_init(&client->arena, 0);
+    arena_init(&client->metadata_arena, 0);
     list_init(&client->streams);
     client->fd = -1;
     client->backoff_ms = RPC_BACKOFF_MS_MIN;
@@ -99,6 +101,7 @@ void rpc_client_close(struct rpc_client *client)
     rpc_client__close_socket(client);
     tls_context_unref(client->tls_context);
     buf_deinit(&client->failure);
+    arena_deinit(&client->metadata_arena);
     arena_deinit(&client->arena);
     mem_free(client);
 }

@@ -62,7 +62,8 @@ struct rpc_client {
     int64_t dial_ms, keepalive_ms, keepalive_timeout_ms;
     size_t message_bytes_max;
     struct slice user_agent;
-    struct grpc_header *metadata;
+    struct arena metadata_arena;
+    struct grpc_header *metadata; /* streams copy it */
     size_t metadata_count;
     int stop_fd;
 

@@ -1,24 +1,19 @@
 #include "host/secret_box.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <sys/random.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/check.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/sha1.h"
 #include "host/late_crypto.h"
+#include "host/secret_file.h"
 
 enum {
     FORM = 1,
     HEAD_BYTES = 2,
     NONCE_BYTES = 12,
     TAG_BYTES = 16,
-    FILE_BYTES_MAX = 16 * 1024,
     TEXT_BYTES_MAX = 1 << 20, /* far more than a secret; fits an int */
 };
 
@@ -128,51 +123,16 @@ void secret_box_free(struct secret_box *box)
     mem_free(box);
 }
 
-static enum err read_lines(int fd, const char *path, struct buf *out)
-{
-    struct stat stat;
-    buf_reserve(out, FILE_BYTES_MAX + 1);
-    while (out->size <= FILE_BYTES_MAX) {
-        ssize_t got = read(fd, out->at + out->size, out->capacity - out->size);
-        if (got < 0) {
-            int number = errno;
-            return err_set(err_from_errno(number), "%s: %s", path,
-                           strerror(number));
-        }
-        out->size += (size_t)got;
-        if (got == 0) {
-            break;
-        }
-    }
-    if (out->size > FILE_BYTES_MAX) {
-        return err_set(ERR_INVALID, "%s: larger than %d bytes", path,
-                       FILE_BYTES_MAX);
-    }
-    if (fstat(fd, &stat) == 0 && (stat.st_mode & S_IROTH) != 0) {
-        log_warn("recipes", "everybody on this machine can read the key file",
-                 LOG_STR("file", path), LOG_STR("better", "chmod 600"));
-    }
-    return ERR_OK;
-}
-
 enum err secret_box_open(const char *path, struct secret_box **out)
 {
     struct buf lines = {0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
     *out = NULL;
-    if (fd < 0) {
-        int number = errno;
-        return err_set(err_from_errno(number), "%s: %s", path,
-                       strerror(number));
-    }
-    enum err err = read_lines(fd, path, &lines);
-    close(fd);
+    enum err err = secret_file_read(path, &lines);
     if (err == ERR_OK) {
         err = secret_box_new(buf_slice(&lines), out);
         err = err_wrap(err, "%s", path);
     }
-    explicit_bzero(lines.at, lines.size);
-    buf_deinit(&lines);
+    secret_wipe(&lines);
     return err;
 }
 

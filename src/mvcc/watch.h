@@ -50,8 +50,10 @@ struct watcher {
     /* private: */
     uint32_t next_sub; /* of `next`: those before it are done */
     struct list link;  /* among those of the same key, or that are behind */
-    struct watcher *left, *right; /* in an interval tree */
-    struct watcher *farthest;     /* below, or this: the greatest end */
+    /* In an interval tree; see watch_tree.c. */
+    struct watcher *left, *right;
+    struct watcher *farthest; /* below, or this: the greatest end */
+    struct watcher *same;     /* the next one of the same range */
     uint32_t priority;
     uint16_t state;
     bool first; /* of its key: the one in the map */

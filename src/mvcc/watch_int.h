@@ -8,7 +8,7 @@
 
 /* A watcher's `link` and tree fields by its state:
  *
- *            link                        left, right, farthest
+ *            link                        left, right, farthest, same
  *   OUT      -                           -
  *   LIVE     exact: ring of its key      range: in hub->ranges
  *   BEHIND   in hub->behind              -

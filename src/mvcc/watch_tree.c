@@ -1,9 +1,9 @@
 /* An interval tree: which ranges have this key?
  *
- * A treap by the ranges' lower ends (and by address, where these are equal):
- * a binary search tree, and at once a heap by random priorities, so that it
- * is balanced as a random one is, whatever ranges come. Each node knows which
- * watcher at or below it reaches farthest:
+ * A treap by the ranges' lower and upper ends: a binary search tree, and at
+ * once a heap by random priorities, so that it is balanced as a random one is,
+ * whatever ranges come. Each node knows which watcher at or below it reaches
+ * farthest:
  *
  *                 [f, m) ->z            looking for "h": left of [b, c) and
  *                /        \             at or right of [k, ...) nothing has
@@ -13,6 +13,12 @@
  *
  * An exact key is the range that has it alone. A range whose end isn't above
  * its key has nothing; it may be in the tree and is never found.
+ *
+ * Those of the same range, of which there may be thousands, are one node: the
+ * first of them, and behind it a chain of the others.
+ *
+ *         [b, c) --same--> [b, c) --same--> [b, c)
+ *          node   <--left--       <--left--          their `farthest` is NULL
  *
  * Cost: a change O(log n), a search O(log n) for each range that it finds.
  */
@@ -40,16 +46,13 @@ static bool reaches_farther(const struct watcher *a, const struct watcher *b)
     return order > 0 || (order == 0 && exact_a && !exact_b);
 }
 
+/* 0: the same range. */
 static int node_cmp(const struct watcher *a, const struct watcher *b)
 {
     int order = slice_cmp(a->key, b->key);
     if (order)
         return order;
-    /* Those of one key are told in an order that a seed repeats: addresses
-     * alone would differ from run to run. */
-    if (a->priority != b->priority)
-        return a->priority > b->priority ? 1 : -1;
-    return ((uintptr_t)a > (uintptr_t)b) - ((uintptr_t)a < (uintptr_t)b);
+    return reaches_farther(a, b) - reaches_farther(b, a);
 }
 
 static struct watcher *farthest_of(struct watcher *node)
@@ -82,12 +85,57 @@ static struct watcher *rotate_left(struct watcher *node)
     return right;
 }
 
+/* ---- those of one range -------------------------------------------------- */
+
+static bool is_node(const struct watcher *watcher)
+{
+    return watcher->farthest != NULL;
+}
+
+static void join(struct watcher *node, struct watcher *watcher)
+{
+    watcher->farthest = NULL;
+    watcher->left = node;
+    watcher->same = node->same;
+    if (node->same)
+        node->same->left = watcher;
+    node->same = watcher;
+}
+
+static void part(struct watcher *watcher)
+{
+    watcher->left->same = watcher->same;
+    if (watcher->same)
+        watcher->same->left = watcher->left;
+}
+
+/* The next of its range takes the node's place. */
+static struct watcher *succeed(struct watcher *node)
+{
+    struct watcher *heir = node->same;
+    heir->left = node->left;
+    heir->right = node->right;
+    heir->priority = node->priority;
+    heir->farthest = farthest_of(heir);
+    return heir;
+}
+
+static void clear(struct watcher *watcher)
+{
+    watcher->left = watcher->right = watcher->farthest = watcher->same = NULL;
+}
+
+/* ---- changes ------------------------------------------------------------- */
+
 static struct watcher *insert(struct watcher *node, struct watcher *watcher)
 {
     if (node == NULL)
         return watcher;
     int order = node_cmp(watcher, node);
-    CHECK_NE(order, 0); /* nobody is in it twice */
+    if (order == 0) {
+        join(node, watcher);
+        return node;
+    }
     if (order < 0) {
         node->left = insert(node->left, watcher);
         if (node->left->priority > node->priority)
@@ -103,7 +151,8 @@ static struct watcher *insert(struct watcher *node, struct watcher *watcher)
 
 void watch__tree_insert(struct watcher **root, struct watcher *watcher)
 {
-    CHECK(watcher->left == NULL && watcher->right == NULL);
+    /* Nobody is in it twice. */
+    CHECK(watcher->left == NULL && !is_node(watcher));
     watcher->farthest = watcher;
     *root = insert(*root, watcher);
 }
@@ -123,16 +172,11 @@ static struct watcher *merge(struct watcher *a, struct watcher *b)
     return b;
 }
 
-static void clear(struct watcher *watcher)
-{
-    watcher->left = watcher->right = watcher->farthest = NULL;
-}
-
 static struct watcher *erase(struct watcher *node, struct watcher *watcher)
 {
     CHECK(node != NULL); /* it is in the tree */
     if (node == watcher)
-        return merge(node->left, node->right);
+        return node->same ? succeed(node) : merge(node->left, node->right);
     if (node_cmp(watcher, node) < 0)
         node->left = erase(node->left, watcher);
     else
@@ -143,19 +187,29 @@ static struct watcher *erase(struct watcher *node, struct watcher *watcher)
 
 void watch__tree_remove(struct watcher **root, struct watcher *watcher)
 {
-    *root = erase(*root, watcher);
+    if (is_node(watcher))
+        *root = erase(*root, watcher);
+    else
+        part(watcher);
     clear(watcher);
 }
 
 struct watcher *watch__tree_pop(struct watcher **root)
 {
     struct watcher *top = *root;
-    if (top) {
+    if (top == NULL)
+        return NULL;
+    if (top->same) {
+        top = top->same;
+        part(top);
+    } else {
         *root = merge(top->left, top->right);
-        clear(top);
     }
+    clear(top);
     return top;
 }
+
+/* ---- searches ------------------------------------------------------------ */
 
 void watch__tree_stab(const struct watcher *root, struct slice key,
                       void (*each)(void *context, struct watcher *watcher),
@@ -165,9 +219,18 @@ void watch__tree_stab(const struct watcher *root, struct slice key,
         watch__tree_stab(root->left, key, each, context);
         if (slice_cmp(root->key, key) > 0)
             return;
-        if (reaches(root, key))
-            each(context, (struct watcher *)(uintptr_t)root);
+        const struct watcher *found = reaches(root, key) ? root : NULL;
+        for (; found; found = found->same)
+            each(context, (struct watcher *)(uintptr_t)found);
         root = root->right;
+    }
+}
+
+static void check_same(const struct watcher *node)
+{
+    for (const struct watcher *at = node; at->same; at = at->same) {
+        CHECK(at->same->left == at && !is_node(at->same));
+        CHECK_EQ(node_cmp(at->same, node), 0);
     }
 }
 
@@ -178,6 +241,8 @@ void watch__tree_check(const struct watcher *root)
     const struct watcher *left = root->left, *right = root->right;
     watch__tree_check(left);
     watch__tree_check(right);
+    CHECK(is_node(root));
+    check_same(root);
     CHECK(left == NULL || node_cmp(left, root) < 0);
     CHECK(right == NULL || node_cmp(root, right) < 0);
     CHECK(left == NULL || left->priority <= root->priority);

@@ -357,13 +357,38 @@ static void take_canceled(struct runner *runner, struct watch *watch,
     begin_later(runner, watch);
 }
 
+/* etcd doesn't say which it refuses (it names -1): one of those that it hasn't
+ * answered yet. */
+static void take_refusal(struct runner *runner, const struct response *response)
+{
+    size_t count = 0;
+    LIST_EACH (node, &runner->watching.all) {
+        struct watch *watch = CONTAINER_OF(node, struct watch, node);
+        if (watch->id != 0 && !watch->is_created) {
+            begin_later(runner, watch);
+            count++;
+        }
+    }
+    if (count > 0)
+        log_warn("recipes", "the store refuses to let keys be watched",
+                 LOG_UINT("watches", count),
+                 LOG_SLICE("why", response->reason));
+}
+
+static void take_of_none(struct runner *runner, const struct response *response)
+{
+    if (response->is_canceled)
+        take_refusal(runner, response);
+    else if (!response->is_created && !response->has_events)
+        take_progress(runner, response->header_revision);
+}
+
 static void take_response(struct runner *runner,
                           const struct response *response)
 {
     struct watching *watching = &runner->watching;
     if (response->id < 0) {
-        if (!response->is_created && !response->has_events)
-            take_progress(runner, response->header_revision);
+        take_of_none(runner, response);
         return;
     }
     struct watch *watch = map_u64_get(&watching->by_id, (uint64_t)response->id);

@@ -207,6 +207,8 @@ static void describe_rest(struct description *to, const struct config *c)
     add_list(to, "recipes_exec", &c->recipes_exec_allow);
     add_number(to, "recipes_local", c->recipes_allow_local);
     add_text(to, "recipes_key", c->recipes_secret_key_file);
+    add_text(to, "recipes_user", c->recipes_user);
+    add_text(to, "recipes_password", c->recipes_password_file);
     add_number(to, "recipes_ttl", c->recipes_lease_ttl_ns);
 }
 

@@ -52,6 +52,8 @@ static int set_up(void **state)
     (void)state;
     flags = (struct config){.name = "n",
                             .recipes_secret_key_file = "",
+                            .recipes_user = "",
+                            .recipes_password_file = "",
                             .recipes_ca_file = "",
                             .recipes_cert_file = "",
                             .recipes_key_file = ""};

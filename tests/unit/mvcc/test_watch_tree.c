@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/mem.h"
 #include "mvcc/watch_int.h"
 
 enum { WATCHERS = 300, STEPS = 20000, KEY_BYTES_MAX = 4 };
@@ -136,26 +137,73 @@ static void ranges_in_order_make_no_list(void **state)
     }
 }
 
+static void in_order(void *context, struct watcher *watcher)
+{
+    const struct watcher **last = context;
+    assert_ptr_not_equal(watcher, *last);
+    *last = watcher;
+    count(NULL, watcher);
+}
+
+/* As many clients that watch one prefix: they once made a list, and each
+ * change a walk along it, as deep as it was long. */
 static void the_same_range_may_be_there_many_times(void **state)
 {
     (void)state;
-    enum { MANY = 100 };
-    static struct range many[MANY];
+    enum { MANY = 100000 };
+    struct range *many = mem_alloc_zero(MANY * sizeof *many);
+    const struct watcher *last = NULL;
     struct prng prng;
     prng_init(&prng, 6);
     struct watcher *root = NULL;
     for (size_t i = 0; i < MANY; i++) {
         many[i].watcher.key = SLICE("a");
-        many[i].watcher.end = SLICE("c");
+        many[i].watcher.end = i % 2 ? SLICE("c") : SLICE("d");
         many[i].watcher.priority = (uint32_t)prng_next(&prng);
         watch__tree_insert(&root, &many[i].watcher);
     }
-    watch__tree_stab(root, SLICE("b"), count, NULL);
-    for (size_t i = 0; i < MANY; i++) {
+    watch__tree_check(root);
+    assert_true(depth(root) <= 2);
+    watch__tree_stab(root, SLICE("b"), in_order, &last);
+    for (size_t i = 0; i < MANY; i++)
         assert_int_equal(many[i].found, 1);
-        watch__tree_remove(&root, &many[i].watcher);
-        watch__tree_check(root);
+    /* The first of a range, the last, and those between go. */
+    for (size_t i = 0; i < MANY; i++) {
+        size_t which = i % 3 == 0 ? i / 3 : MANY - 1 - (i - i / 3 - 1);
+        watch__tree_remove(&root, &many[which].watcher);
+        assert_null(many[which].watcher.same);
+        if (i % 10000 == 0)
+            watch__tree_check(root);
     }
+    assert_null(root);
+    mem_free(many);
+}
+
+static void the_heir_of_a_range_has_all_below_it(void **state)
+{
+    (void)state;
+    struct range a = {0}, b = {0}, c = {0}, other = {0};
+    struct watcher *root = NULL;
+    struct range *all[] = {&a, &b, &c, &other};
+    for (size_t i = 0; i < 4; i++) {
+        all[i]->watcher.key = i < 3 ? SLICE("b") : SLICE("a");
+        all[i]->watcher.end = i < 3 ? SLICE("d") : SLICE("z");
+        all[i]->watcher.priority = i < 3 ? 9 : 1;
+        watch__tree_insert(&root, &all[i]->watcher);
+    }
+    assert_ptr_equal(root, &a.watcher);
+    watch__tree_remove(&root, &a.watcher);
+    watch__tree_check(root);
+    watch__tree_stab(root, SLICE("y"), count, NULL);
+    assert_int_equal(other.found, 1);
+    watch__tree_stab(root, SLICE("c"), count, NULL);
+    assert_int_equal(a.found, 0);
+    assert_int_equal(b.found + c.found + other.found, 4);
+    watch__tree_remove(&root, &c.watcher);
+    watch__tree_remove(&root, &b.watcher);
+    assert_ptr_equal(root, &other.watcher);
+    watch__tree_check(root);
+    watch__tree_remove(&root, &other.watcher);
     assert_null(root);
 }
 
@@ -165,6 +213,7 @@ int main(void)
         cmocka_unit_test(the_tree_finds_what_a_look_at_each_finds),
         cmocka_unit_test(ranges_in_order_make_no_list),
         cmocka_unit_test(the_same_range_may_be_there_many_times),
+        cmocka_unit_test(the_heir_of_a_range_has_all_below_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

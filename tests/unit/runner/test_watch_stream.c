@@ -394,6 +394,31 @@ static void test_refused_it_begins_again_from_where_it_was(void **state)
     hand_free(hand);
 }
 
+/* Beside an etcd with users, with a token that is of no use any more. */
+static void test_a_refusal_that_names_none_is_of_who_waits(void **state)
+{
+    (void)state;
+    struct hand *hand = hand_new(true);
+    struct diary diary;
+    struct diary other;
+    open_diary(hand, &diary, "/a", "", 5);
+    hand_tell_created(hand, diary.watch.id);
+    open_diary(hand, &other, "/b", "", 5);
+    int64_t id = diary.watch.id;
+    int64_t other_id = other.watch.id;
+    hand_tell_canceled(hand, -1, 0);
+    assert_int_equal(diary.watch.id, id);
+    assert_int_equal(other.watch.id, 0);
+    hand_run(hand, 1100 * MILLI_NS);
+    assert_true(other.watch.id > other_id);
+    assert_int_equal(diary.watch.id, id);
+    hand_tell(hand, id, &a5, 1, false);
+    assert_diary(&diary, "/a@5=one ");
+    close_diary(hand, &diary);
+    close_diary(hand, &other);
+    hand_free(hand);
+}
+
 /* ---- ended by what it tells ---------------------------------------------- */
 
 static void test_one_that_ends_itself_is_told_no_more(void **state)
@@ -596,6 +621,7 @@ int main(void)
         cmocka_unit_test(test_progress_is_asked_for_while_it_is_wanted),
         cmocka_unit_test(test_what_was_compacted_is_told_once),
         cmocka_unit_test(test_refused_it_begins_again_from_where_it_was),
+        cmocka_unit_test(test_a_refusal_that_names_none_is_of_who_waits),
         cmocka_unit_test(test_one_that_ends_itself_is_told_no_more),
         cmocka_unit_test(test_all_that_an_event_says),
         cmocka_unit_test(test_an_event_of_no_revision_is_no_event),
