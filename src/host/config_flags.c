@@ -585,7 +585,9 @@ const struct config_flag config__flags[] = {
          "<duration>", "between two looks for a downgrade", NO_FIELD, COUNT,
          .aliases = "experimental-downgrade-check-time"),
     FLAG("snapshot-catchup-entries", EXPERIMENTAL, INT, EFFECTIVE, "5000",
-         "<n>", "log entries that are kept for members that are behind",
+         "<n>",
+         "log entries that are kept for members that are behind (more for one "
+         "that has just had a snapshot)",
          FIELD(snapshot_catchup_entries), COUNT,
          .aliases = "experimental-snapshot-catchup-entries"),
     FLAG("txn-mode-write-with-shared-buffer", EXPERIMENTAL, BOOL, NO_EFFECT,
