@@ -194,12 +194,14 @@ static bool raise_all(struct sim *sim)
             sim__resume(member);
         if (member->state == SIM_DOWN && belongs(member))
             sim__start(member);
-        if (member->state == SIM_UP && !belongs(member))
+        if (member->state == SIM_UP && !belongs(member)) {
             sim__watchers_detach(member);
-        else if (member->state == SIM_UP)
+            sim__service_detach(sim, member);
+        } else if (member->state == SIM_UP) {
             all = probe(member) && all;
-        else if (belongs(member))
+        } else if (belongs(member)) {
             all = false;
+        }
     }
     return all;
 }
